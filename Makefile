@@ -1,0 +1,55 @@
+# Every target installs what it needs first and is quick when all is there.
+# The tool chain (Node 24) is the system's if new enough, else the one in .toolchain.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
+
+# Debian packages for tests and benchmarks only.
+TEST_PACKAGES := ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-x strace openssl libfaketime
+BENCH_PACKAGES := ffmpeg mosquitto libmosquitto-dev gstreamer1.0-x
+
+SECONDS ?=
+SOURCE ?=
+DATA ?=
+EXPORT ?=
+
+.PHONY: help install run test check bench soak proto format clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+install: ## Install what is missing: Debian packages, Node 24, npm packages
+	@.ci/bootstrap
+
+run: ## Show the main job; SECONDS=20 SOURCE=/dev/video0|rtsp://…|FILE DATA=DIR EXPORT=FILE.mp4
+	@.ci/bootstrap
+	exec node test/demo/main.ts $(if $(SECONDS),--seconds "$(SECONDS)") $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(EXPORT),--export '$(EXPORT)')
+
+test: ## Run all checks and tests; ends on "N passed, N failed"
+	@.ci/bootstrap $(TEST_PACKAGES)
+	exec node test/run.ts
+
+check: ## Lint, types and generated code only
+	@.ci/bootstrap
+	exec node test/run.ts --check
+
+bench: ## Measure the figures of the README against their baselines
+	@.ci/bootstrap $(BENCH_PACKAGES)
+	exec node test/bench/main.ts
+
+soak: ## Ten minutes of recording: memory has to stay flat
+	@.ci/bootstrap $(BENCH_PACKAGES)
+	exec node test/bench/main.ts --soak
+
+proto: ## Generate the code of proto/lenscap.proto anew
+	@touch proto/lenscap.proto
+	.ci/bootstrap
+
+format: ## Format the sources
+	@.ci/bootstrap
+	exec node_modules/.bin/biome check --write .
+
+clean: ## Remove what was installed and generated here
+	@rm -rf node_modules .toolchain .tap proto/generated test/bench/build test/bench/results.json demo-data

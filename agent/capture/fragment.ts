@@ -1,0 +1,85 @@
+// What a moof box says about its one track: decode time, length, and whether it begins with a
+// keyframe.
+import { children, malformed, needBox, reading } from './boxes.ts';
+
+export interface Fragment {
+  readonly trackId: number;
+  /** Decode time of the first sample and sum of sample durations, in units of the track. */
+  readonly start: number;
+  readonly duration: number;
+  readonly sampleCount: number;
+  /** Whether the first sample can be decoded without any before it. */
+  readonly isSync: boolean;
+}
+
+interface Defaults {
+  readonly trackId: number;
+  readonly duration: number;
+  readonly flags: number;
+}
+
+interface Run {
+  readonly sampleCount: number;
+  readonly duration: number;
+  readonly firstFlags: number;
+}
+
+const SAMPLE_IS_NON_SYNC = 0x10000;
+
+/** @throws CAPTURE_FAILED when a moof (header included) is damaged or holds several tracks. */
+export function parseFragment(moof: Buffer): Fragment {
+  return reading('moof', () => {
+    const trafs = children(moof.subarray(8)).filter(({ type }) => type === 'traf');
+    const traf = trafs[0]?.body;
+    if (traf === undefined || trafs.length > 1) return malformed('a moof holds one track');
+    const defaults = parseDefaults(needBox(traf, 'tfhd'));
+    const tfdt = needBox(traf, 'tfdt');
+    const runs = children(traf)
+      .filter(({ type }) => type === 'trun')
+      .map(({ body }) => parseRun(body, defaults));
+    const firstFlags = runs[0]?.firstFlags ?? SAMPLE_IS_NON_SYNC;
+    return {
+      trackId: defaults.trackId,
+      start: tfdt[0] === 1 ? Number(tfdt.readBigUInt64BE(4)) : tfdt.readUInt32BE(4),
+      duration: runs.reduce((sum, run) => sum + run.duration, 0),
+      sampleCount: runs.reduce((sum, run) => sum + run.sampleCount, 0),
+      isSync: (firstFlags & SAMPLE_IS_NON_SYNC) === 0,
+    };
+  });
+}
+
+function parseDefaults(tfhd: Buffer): Defaults {
+  const present = tfhd.readUIntBE(1, 3);
+  let at = 8;
+  if (present & 0x1) at += 8;
+  if (present & 0x2) at += 4;
+  const durationAt = at;
+  if (present & 0x8) at += 4;
+  if (present & 0x10) at += 4;
+  return {
+    trackId: tfhd.readUInt32BE(4),
+    duration: present & 0x8 ? tfhd.readUInt32BE(durationAt) : 0,
+    flags: present & 0x20 ? tfhd.readUInt32BE(at) : SAMPLE_IS_NON_SYNC,
+  };
+}
+
+function parseRun(trun: Buffer, defaults: Defaults): Run {
+  const present = trun.readUIntBE(1, 3);
+  const sampleCount = trun.readUInt32BE(4);
+  let at = 8 + (present & 0x1 ? 4 : 0);
+  let firstFlags: number | undefined;
+  if (present & 0x4) {
+    firstFlags = trun.readUInt32BE(at);
+    at += 4;
+  }
+  const hasDuration = (present & 0x100) !== 0;
+  const sizeBytes = present & 0x200 ? 4 : 0;
+  const flagsAt = (hasDuration ? 4 : 0) + sizeBytes;
+  const stride = flagsAt + (present & 0x400 ? 4 : 0) + (present & 0x800 ? 4 : 0);
+  if (present & 0x400 && sampleCount > 0) firstFlags ??= trun.readUInt32BE(at + flagsAt);
+  let duration = hasDuration ? 0 : sampleCount * defaults.duration;
+  if (hasDuration)
+    for (let sample = 0; sample < sampleCount; sample += 1)
+      duration += trun.readUInt32BE(at + sample * stride);
+  return { sampleCount, duration, firstFlags: firstFlags ?? defaults.flags };
+}

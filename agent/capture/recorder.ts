@@ -1,0 +1,159 @@
+// From the bytes of the muxer to streams and segments for the sink, stamped with times and consent.
+// INVARIANT: a stream is handed over before its segments, sequences have no holes, and after
+// close() nothing is handed over any more.
+import { createHash, randomBytes } from 'node:crypto';
+import type { Scope } from '../../proto/scopes.ts';
+import type { SegmentHeader } from '../../proto/segment.ts';
+import type { Stream, Track } from '../../proto/stream.ts';
+import type { Clock } from '../clock.ts';
+import { BoxSplitter } from './box-splitter.ts';
+import { malformed } from './boxes.ts';
+import { type Fragment, parseFragment } from './fragment.ts';
+import { parseMovie } from './movie.ts';
+import { type Chunk, type Cut, Segmenter, type SegmenterLimits } from './segmenter.ts';
+
+export interface RecorderDeps {
+  readonly clock: Clock;
+  readonly bootId: string;
+  readonly epoch: number;
+  readonly limits: SegmenterLimits;
+  /** A step of the wall clock against the monotonic one that begins a new stream. */
+  readonly clockJumpUs: number;
+  readonly onStream: (stream: Stream) => void;
+  readonly onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => void;
+  /** Called for each chunk with pictures. */
+  readonly onVideo: () => void;
+}
+
+const MAX_BOX_BYTES = 8 << 20;
+
+export class Recorder {
+  readonly #deps: RecorderDeps;
+  readonly #splitter: BoxSplitter;
+  #segmenter: Segmenter;
+  #ftyp: Buffer = Buffer.alloc(0);
+  #init: Buffer = Buffer.alloc(0);
+  #tracks: Track[] = [];
+  #scopes: readonly Scope[] = ['video'];
+  #moof: { readonly box: Buffer; readonly fragment: Fragment } | undefined;
+  /** Monotonic time of decode time zero: earliest arrival less decode time seen so far. */
+  #zeroMonoUs = Number.POSITIVE_INFINITY;
+  #stream: { readonly id: string; readonly wallLessMonoUs: number } | undefined;
+  #sequence = 0;
+  #isClosed = false;
+
+  constructor(deps: RecorderDeps) {
+    this.#deps = deps;
+    this.#segmenter = new Segmenter(deps.limits);
+    this.#splitter = new BoxSplitter(MAX_BOX_BYTES, (type, box) => this.#box(type, box));
+  }
+
+  /** @throws CAPTURE_FAILED for damaged bytes, CAPTURE_NO_KEYFRAME. */
+  push(bytes: Buffer): void {
+    if (!this.#isClosed) this.#splitter.push(bytes);
+  }
+
+  /** Hands over the segment under way, then nothing more. */
+  finish(): void {
+    if (!this.#isClosed) this.#hand(this.#segmenter.flush());
+    this.#isClosed = true;
+  }
+
+  /** Drops the segment under way; nothing more is handed over. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #box(type: string, box: Buffer): void {
+    if (this.#isClosed) return;
+    if (type === 'ftyp') this.#ftyp = box;
+    else if (type === 'moov') this.#movie(box);
+    else if (type === 'moof') this.#moof = { box, fragment: parseFragment(box) };
+    else if (type === 'mdat') this.#media(box);
+  }
+
+  #movie(moov: Buffer): void {
+    this.#hand(this.#segmenter.flush());
+    this.#segmenter = new Segmenter(this.#deps.limits);
+    this.#tracks = parseMovie(moov);
+    this.#scopes = this.#tracks.some(({ kind }) => kind === 'audio')
+      ? ['video', 'audio']
+      : ['video'];
+    this.#init = Buffer.concat([this.#ftyp, moov]);
+    this.#stream = undefined;
+    this.#zeroMonoUs = Number.POSITIVE_INFINITY;
+  }
+
+  #media(mdat: Buffer): void {
+    const moof = this.#moof ?? malformed('mdat without moof');
+    this.#moof = undefined;
+    const track =
+      this.#tracks.find(({ trackId }) => trackId === moof.fragment.trackId) ??
+      malformed(`no track ${moof.fragment.trackId}`);
+    const { start, duration, isSync } = moof.fragment;
+    const chunk: Chunk = {
+      kind: track.kind,
+      startUs: toUs(start, track.timescale),
+      endUs: toUs(start + duration, track.timescale),
+      isSync,
+      bytes: Buffer.concat([moof.box, mdat]),
+    };
+    // A chunk is complete when its last sample ends, so nothing arrives before its end.
+    if (this.#stream === undefined)
+      this.#zeroMonoUs = Math.min(this.#zeroMonoUs, this.#deps.clock.monoUs() - chunk.endUs);
+    if (chunk.kind === 'video') this.#deps.onVideo();
+    this.#hand(this.#segmenter.push(chunk));
+  }
+
+  #hand(cut: Cut | undefined): void {
+    if (cut === undefined || this.#isClosed) return;
+    const { id, wallLessMonoUs } = this.#streamInForce();
+    const startMonoUs = this.#zeroMonoUs + cut.startUs;
+    const hash = createHash('sha256');
+    for (const { bytes } of cut.chunks) hash.update(bytes);
+    const header: SegmentHeader = {
+      streamId: id,
+      sequence: this.#sequence,
+      startAtUs: startMonoUs + wallLessMonoUs,
+      startMonoUs,
+      durationUs: Math.max(1, cut.endUs - cut.startUs),
+      decodeStartUs: cut.startUs,
+      epoch: this.#deps.epoch,
+      scopes: this.#scopes,
+      sha256: hash.digest(),
+    };
+    this.#sequence += 1;
+    this.#deps.onSegment(
+      header,
+      cut.chunks.map(({ bytes }) => bytes),
+    );
+  }
+
+  /** The stream of the next segment: a new one at the start and after a jump of the wall clock. */
+  #streamInForce(): { readonly id: string; readonly wallLessMonoUs: number } {
+    const { clock, clockJumpUs, bootId, epoch, onStream } = this.#deps;
+    const wallLessMonoUs = clock.wallUs() - clock.monoUs();
+    const current = this.#stream;
+    if (current && Math.abs(wallLessMonoUs - current.wallLessMonoUs) <= clockJumpUs) return current;
+    const next = { id: randomBytes(16).toString('hex'), wallLessMonoUs };
+    this.#stream = next;
+    this.#sequence = 0;
+    // Decode times of a machine that has just been booted may lie before its zero.
+    this.#zeroMonoUs = Math.max(0, this.#zeroMonoUs);
+    onStream({
+      streamId: next.id,
+      bootId,
+      startAtUs: this.#zeroMonoUs + wallLessMonoUs,
+      startMonoUs: this.#zeroMonoUs,
+      epoch,
+      scopes: this.#scopes,
+      tracks: this.#tracks,
+      init: this.#init,
+    });
+    return next;
+  }
+}
+
+function toUs(units: number, timescale: number): number {
+  return Math.round((units * 1e6) / timescale);
+}

@@ -1,0 +1,227 @@
+// One life of a capture child, from fork to its end. INVARIANTS: run() resolves only when the
+// process is gone; from the moment the permit is revoked nothing reaches the callbacks.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { AgentConfig } from '../../proto/agent-config.ts';
+import { LenscapError, toLenscapError } from '../../proto/errors.ts';
+import type { GapReason } from '../../proto/gap.ts';
+import type { SegmentHeader } from '../../proto/segment.ts';
+import type { Stream } from '../../proto/stream.ts';
+import type { Clock } from '../clock.ts';
+import { CaptureProcess } from './capture-process.ts';
+import type { EncoderChoice } from './encoder-choice.ts';
+import { captureError, redact } from './faults.ts';
+import { Preparation } from './preparation.ts';
+import type { Report } from './protocol.ts';
+import { Recorder } from './recorder.ts';
+import { Watchdog } from './watchdog.ts';
+
+export type CaptureConfig = Pick<AgentConfig, 'source' | 'video' | 'audio' | 'segment' | 'capture'>;
+
+/** What the consent in force allows. Pictures are implied. */
+export interface Permit {
+  readonly epoch: number;
+  readonly audio: boolean;
+  /** Aborted when consent ends: the capture is killed on the spot and drops what it holds. */
+  readonly revoked: AbortSignal;
+}
+
+export interface SessionDeps {
+  readonly config: CaptureConfig;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly bootId: string;
+  readonly encoders: EncoderChoice;
+  readonly childEnv: Readonly<Record<string, string>>;
+  readonly onStream: (stream: Stream) => void;
+  readonly onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => void;
+}
+
+export type SessionEnd =
+  | { readonly kind: 'stopped' | 'revoked' | 'played' }
+  | { readonly kind: 'failed'; readonly error: LenscapError; readonly reason: GapReason };
+
+/** Together under the 1.5 s that a stop may take. */
+const DRAIN_MS = 900;
+const REST_MS = 300;
+const MAX_SEGMENT_BYTES = 12 << 20;
+const MAX_SEGMENT_CHUNKS = 1900;
+const MAX_STDERR_LINES = 20;
+
+export class Session {
+  readonly #deps: SessionDeps;
+  readonly #permit: Permit;
+  readonly #recorder: Recorder;
+  readonly #watchdog: Watchdog;
+  readonly #process: CaptureProcess;
+  readonly #preparation: Preparation;
+  readonly #end = Promise.withResolvers<SessionEnd>();
+  readonly #lastWord = Promise.withResolvers<void>();
+  #stderrLines = 0;
+  #isPlaying = false;
+
+  /** Forks the child; whoever makes a session runs it. */
+  constructor(deps: SessionDeps, permit: Permit) {
+    this.#deps = deps;
+    this.#permit = permit;
+    const { config } = deps;
+    this.#recorder = new Recorder({
+      clock: deps.clock,
+      bootId: deps.bootId,
+      epoch: permit.epoch,
+      limits: {
+        targetUs: config.segment.durationMs * 1000,
+        keyframeWaitUs: keyframeWaitMs(config) * 1000,
+        maxBytes: MAX_SEGMENT_BYTES,
+        maxChunks: MAX_SEGMENT_CHUNKS,
+      },
+      clockJumpUs: config.capture.clockJumpMs * 1000,
+      onStream: (stream) => this.#stream(stream),
+      onSegment: deps.onSegment,
+      onVideo: () => this.#watchdog.touch(),
+    });
+    this.#watchdog = new Watchdog(config.capture.startTimeoutMs, stallMs(config), (silentMs) =>
+      this.#fail(stalled(silentMs), 'source_stalled'),
+    );
+    this.#process = new CaptureProcess(
+      {
+        report: (report) => this.#report(report),
+        media: (bytes) => this.#media(bytes),
+        stderr: (text) => this.#stderr(text),
+      },
+      deps.childEnv,
+    );
+    this.#preparation = new Preparation(config, permit.audio, deps.encoders, this.#process);
+  }
+
+  /** Captures until `signal` aborts, the permit is revoked or the source fails. Never rejects. */
+  async run(signal: AbortSignal): Promise<SessionEnd> {
+    const revoke = (): void => this.#revoke();
+    const stop = (): void => this.#end.resolve({ kind: 'stopped' });
+    this.#permit.revoked.addEventListener('abort', revoke);
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    if (this.#permit.revoked.aborted) revoke();
+    void this.#start();
+    void this.#process.gone.then((how) => this.#gone(how));
+    const end = await this.#end.promise;
+    this.#watchdog.stop();
+    signal.removeEventListener('abort', stop);
+    if (end.kind === 'stopped' && this.#isPlaying) await this.#drain();
+    this.#process.kill();
+    await Promise.race([this.#process.drained, delay(REST_MS)]);
+    if (!this.#permit.revoked.aborted) this.#recorder.finish();
+    this.#process.discardMedia();
+    await this.#process.gone;
+    this.#permit.revoked.removeEventListener('abort', revoke);
+    return this.#permit.revoked.aborted ? { kind: 'revoked' } : end;
+  }
+
+  async #start(): Promise<void> {
+    try {
+      const plan = await this.#preparation.plan();
+      const { source } = this.#deps.config;
+      this.#isPlaying = true;
+      this.#process.play(plan, source.type === 'file' && source.loop);
+    } catch (error) {
+      this.#fail(toLenscapError(error, 'CAPTURE_FAILED'), 'source_lost');
+    }
+  }
+
+  /** A live source is told to end and what is in the muxer comes out; a recording just stops. */
+  async #drain(): Promise<void> {
+    this.#process.stop(this.#deps.config.source.type !== 'file');
+    const timer = new AbortController();
+    await Promise.race([
+      this.#lastWord.promise,
+      this.#process.gone,
+      delay(DRAIN_MS, undefined, { signal: timer.signal }).catch(() => undefined),
+    ]);
+    timer.abort();
+  }
+
+  #revoke(): void {
+    this.#recorder.close();
+    this.#process.kill();
+    this.#process.discardMedia();
+    this.#end.resolve({ kind: 'revoked' });
+    this.#lastWord.resolve();
+  }
+
+  #fail(error: LenscapError, reason: GapReason): void {
+    this.#end.resolve({ kind: 'failed', error, reason });
+  }
+
+  #gone(how: string): void {
+    const error = new LenscapError('CAPTURE_FAILED', `the capture process ended by ${how}`);
+    this.#fail(error, 'capture_crashed');
+  }
+
+  #report(report: Exclude<Report, { kind: 'inspected' | 'refused' }>): void {
+    const { config, log } = this.#deps;
+    if (report.kind === 'fault') {
+      this.#fail(captureError(report.fault, config.source, this.#secrets()), 'source_lost');
+      this.#lastWord.resolve();
+    } else if (report.kind === 'ended') {
+      if (config.source.type === 'file' && !config.source.loop)
+        this.#end.resolve({ kind: 'played' });
+      else this.#fail(new LenscapError('CAPTURE_ENDED', `${config.source.type}`), 'source_lost');
+      this.#lastWord.resolve();
+    } else {
+      log.warn('this kind of file cannot be looped without a gap');
+    }
+  }
+
+  #media(bytes: Buffer): void {
+    try {
+      this.#recorder.push(bytes);
+    } catch (error) {
+      this.#fail(toLenscapError(error, 'CAPTURE_FAILED'), 'source_lost');
+    }
+  }
+
+  #stream(stream: Stream): void {
+    const [video, audio] = stream.tracks;
+    this.#deps.log.info(
+      {
+        source: this.#deps.config.source.type,
+        video: this.#preparation.videoEncoder ?? 'passthrough',
+        audio: audio === undefined ? 'none' : (this.#preparation.audioEncoder ?? 'passthrough'),
+        codecs: stream.tracks.map(({ codec }) => codec),
+        size: `${video?.width}x${video?.height}`,
+        streamId: stream.streamId,
+      },
+      'capturing',
+    );
+    this.#deps.onStream(stream);
+  }
+
+  #stderr(text: string): void {
+    if (this.#stderrLines >= MAX_STDERR_LINES) return;
+    for (const line of text.split('\n').filter((line) => line.trim() !== '')) {
+      this.#stderrLines += 1;
+      if (this.#stderrLines > MAX_STDERR_LINES) return;
+      this.#deps.log.debug({ line: redact(line, this.#secrets()).slice(0, 200) }, 'capture child');
+    }
+  }
+
+  #secrets(): readonly string[] {
+    return this.#preparation.secrets;
+  }
+}
+
+/** A picture is late when it misses its time thrice, also with very few of them a second. */
+function stallMs({ capture, video }: CaptureConfig): number {
+  return Math.max(capture.stallTimeoutMs, 3000 / video.frameRate + 500);
+}
+
+function keyframeWaitMs({ capture, video }: CaptureConfig): number {
+  return Math.max(capture.startTimeoutMs, 3 * video.keyframeIntervalMs);
+}
+
+function stalled(silentMs: number): LenscapError {
+  return new LenscapError(
+    'CAPTURE_STALLED',
+    `no picture for ${(silentMs / 1000).toFixed(1)} s: check the camera and its connection`,
+  );
+}

@@ -1,0 +1,279 @@
+// The consent gate: the only file that can take the lens cap off.
+// Invariants: open only under a grant that is signed by the pinned key, for this device, of the
+// highest epoch seen, within its lease, and on disk. What narrows is obeyed before it is saved,
+// what widens after. A permit once revoked never comes back.
+import type { KeyObject } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
+import { type Grant, verifyGrant } from '../../proto/grant.ts';
+import { type GrantedSince, mayTakeIn, type Scope } from '../../proto/scopes.ts';
+import type { Clock } from '../clock.ts';
+import { decide, type InForce, leaseLeftUs } from './decision.ts';
+import { readGrantFile, removeGrantFile, type SavedGrant, writeGrantFile } from './grant-file.ts';
+import { type Issued, isCovered, isCurrent, issue, type Permit } from './permit.ts';
+
+const LONGEST_SLEEP_MS = 60_000;
+
+/** Anything captured: under which epoch, and what it holds. */
+export interface Captured {
+  readonly epoch: number;
+  readonly scopes: readonly Scope[];
+}
+
+export type Accepted =
+  /** In force and on disk. */
+  | { readonly outcome: 'applied'; readonly epoch: number }
+  /** Obeyed where it narrows; what it widens waits until it can be saved. */
+  | { readonly outcome: 'unsaved'; readonly epoch: number }
+  /** Not valid, or older than what is known. Nothing changed. */
+  | { readonly outcome: 'ignored' };
+
+export interface GateDeps {
+  readonly stateDir: string;
+  readonly identity: { readonly deviceId: string; readonly consentKey: KeyObject };
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Erases whatever waits to be sent and may no longer be kept. */
+  readonly retain: (mayKeep: (item: Captured) => boolean) => void;
+}
+
+interface State extends InForce {
+  readonly leaseEndMonoUs: number;
+}
+
+const NOTHING: GrantedSince = new Map();
+
+export class Gate {
+  readonly #deps: GateDeps;
+  readonly #listeners = new Set<() => void>();
+  #state: State | null = null;
+  #highestEpoch = 0;
+  #permit: Permit | null = null;
+  #issued: readonly Issued[] = [];
+
+  /** Reads the saved grant. Never throws: what cannot be trusted leaves the cap on. */
+  constructor(deps: GateDeps) {
+    this.#deps = deps;
+    this.#restore();
+    this.#settle();
+    if (this.#permit === null) deps.log.info({ cap: 'on' }, 'the lens cap is on');
+  }
+
+  /** The permit in force, or null: the cap is on. The same object as long as nothing ended it. */
+  permit(): Permit | null {
+    this.#settle();
+    return this.#permit;
+  }
+
+  /** Whether something captured may be kept for sending. Holds beyond the end of the lease. */
+  mayKeep(item: Captured): boolean {
+    return mayTakeIn(item, this.#state?.since ?? NOTHING);
+  }
+
+  /** Whether something captured may leave the camera now. */
+  maySend(item: Captured): boolean {
+    this.#settle();
+    return this.#isInForce() && this.mayKeep(item);
+  }
+
+  /** Calls back after each change of what is permitted. Returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves with the permit as soon as it is another than `known`. @throws AbortError. */
+  async other(known: Permit | null, signal: AbortSignal): Promise<Permit | null> {
+    while (this.permit() === known) {
+      signal.throwIfAborted();
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const stopListening = this.onChange(resolve);
+      const onAbort = () => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      await promise.finally(() => {
+        stopListening();
+        signal.removeEventListener('abort', onAbort);
+      });
+    }
+    return this.#permit;
+  }
+
+  /** Closes the gate when the lease runs out. Resolves when `signal` is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const leftMs = this.#leaseLeftMs();
+      const changed = new AbortController();
+      const stopListening = this.onChange(() => changed.abort());
+      await sleep(leftMs, undefined, { signal: AbortSignal.any([signal, changed.signal]) })
+        .catch(() => undefined)
+        .finally(stopListening);
+      this.#settle();
+    }
+  }
+
+  /** Takes a payload of down/grant. Never throws. */
+  accept(payload: Uint8Array): Accepted {
+    const { identity, log } = this.#deps;
+    let grant: Grant;
+    try {
+      grant = verifyGrant(payload, identity.consentKey, identity.deviceId);
+    } catch (error) {
+      log.warn({ code: toLenscapError(error).code }, toLenscapError(error).message);
+      return { outcome: 'ignored' };
+    }
+    const decision = decide(this.#state, this.#highestEpoch, grant);
+    switch (decision.kind) {
+      case 'stale':
+        log.warn(
+          { epoch: grant.epoch, highestEpoch: this.#highestEpoch },
+          'a grant of an older epoch is ignored',
+        );
+        return { outcome: 'ignored' };
+      case 'conflict':
+        log.error({ epoch: grant.epoch }, 'another grant with the epoch in force is ignored');
+        return { outcome: 'ignored' };
+      case 'renewal':
+        return this.#renew(grant, payload, decision.isFresh);
+      case 'change':
+        this.#highestEpoch = grant.epoch;
+        this.#narrow(decision.kept);
+        return this.#change(grant, payload, decision.since);
+    }
+  }
+
+  #renew(grant: Grant, payload: Uint8Array, isFresh: boolean): Accepted {
+    const { epoch } = grant;
+    if (!isFresh) {
+      this.#deps.log.warn({ epoch }, 'a grant signed earlier does not renew the lease');
+      return { outcome: 'applied', epoch };
+    }
+    const since = this.#state?.since ?? NOTHING;
+    const isSaved = this.#save(payload, since);
+    this.#obey(grant, since);
+    return { outcome: isSaved ? 'applied' : 'unsaved', epoch };
+  }
+
+  /** Ends at once whatever goes on no longer. What stays is a part of what was saved before. */
+  #narrow(kept: GrantedSince): void {
+    if (this.#state === null || kept.size === this.#state.since.size) return;
+    this.#state = { ...this.#state, since: kept };
+    this.#settle();
+    this.#deps.retain((item) => this.mayKeep(item));
+  }
+
+  #change(grant: Grant, payload: Uint8Array, since: GrantedSince): Accepted {
+    const { epoch, scopes } = grant;
+    if (!this.#save(payload, since)) {
+      this.#forgetWider();
+      return { outcome: 'unsaved', epoch };
+    }
+    this.#deps.log.info({ epoch, scopes, leaseS: grant.leaseS }, 'a grant is in force');
+    this.#obey(grant, since);
+    return { outcome: 'applied', epoch };
+  }
+
+  #obey(grant: Grant, since: GrantedSince): void {
+    const leaseEndMonoUs = this.#deps.clock.monoUs() + grant.leaseS * 1e6;
+    this.#state = { grant, since, leaseEndMonoUs };
+    this.#settle();
+    // A new end of the lease is news to run(), even where no permit changed.
+    this.#notify();
+  }
+
+  #save(payload: Uint8Array, since: GrantedSince): boolean {
+    try {
+      const receivedAtUs = this.#deps.clock.wallUs();
+      writeGrantFile(this.#deps.stateDir, { receivedAtUs, since, payload });
+      return true;
+    } catch (error) {
+      this.#logStore(toLenscapError(error));
+      return false;
+    }
+  }
+
+  /** A narrower grant that cannot be saved must not be undone by the wider one after a restart. */
+  #forgetWider(): void {
+    if (this.#state === null || this.#state.since.size === this.#state.grant.scopes.length) return;
+    try {
+      removeGrantFile(this.#deps.stateDir);
+    } catch (error) {
+      this.#logStore(toLenscapError(error));
+    }
+  }
+
+  #logStore(error: LenscapError): void {
+    this.#deps.log.error({ code: error.code }, `${error.message}; tried again with the next grant`);
+  }
+
+  #restore(): void {
+    const { stateDir, identity, clock, log } = this.#deps;
+    try {
+      const saved = readGrantFile(stateDir);
+      if (saved === null) return;
+      const grant = verifyGrant(saved.payload, identity.consentKey, identity.deviceId);
+      this.#highestEpoch = grant.epoch;
+      const leftUs = leaseLeftUs(grant.leaseS, saved.receivedAtUs, clock.wallUs());
+      if (leftUs === 0)
+        log.warn('the lease of the saved grant ran out, or the clock cannot be trusted');
+      const leaseEndMonoUs = leftUs === 0 ? 0 : clock.monoUs() + leftUs;
+      this.#state = { grant, since: trusted(saved, grant), leaseEndMonoUs };
+    } catch (error) {
+      const { code, message } = toLenscapError(error, 'GRANT_INVALID');
+      log.error({ code }, `${message}; the lens cap stays on until the server sends a grant`);
+    }
+  }
+
+  #isInForce(): boolean {
+    return this.#state !== null && this.#deps.clock.monoUs() < this.#state.leaseEndMonoUs;
+  }
+
+  #leaseLeftMs(): number {
+    if (this.#permit === null || this.#state === null) return LONGEST_SLEEP_MS;
+    const leftUs = this.#state.leaseEndMonoUs - this.#deps.clock.monoUs();
+    return Math.max(1, Math.min(LONGEST_SLEEP_MS, Math.ceil(leftUs / 1000)));
+  }
+
+  /** Brings the permit in line with the state and the lease; revokes before it gives. */
+  #settle(): void {
+    const isInForce = this.#isInForce();
+    const since = isInForce ? (this.#state?.since ?? NOTHING) : NOTHING;
+    const ended = this.#issued.filter((issued) => !isCovered(issued, since));
+    if (ended.length === 0 && isCurrent(this.#permit, since)) return;
+    const before = this.#permit;
+    this.#issued = this.#issued.filter((issued) => isCovered(issued, since));
+    this.#permit = null;
+    for (const { controller } of ended) controller.abort();
+    // A listener of the abort may have asked for the permit already.
+    this.#permit ??= this.#give(since);
+    const { log } = this.#deps;
+    if (before !== null && this.#permit === null)
+      log.info(
+        { cap: 'on', reason: isInForce ? 'withdrawn' : 'the lease ran out' },
+        'the lens cap is on',
+      );
+    else if (this.#permit !== null)
+      log.info(
+        { cap: 'off', epoch: this.#permit.epoch, audio: this.#permit.audio },
+        'the lens cap is off',
+      );
+    this.#notify();
+  }
+
+  #give(since: GrantedSince): Permit | null {
+    if (this.#state === null) return null;
+    const issued = issue(this.#state.grant.epoch, since);
+    if (issued === null) return null;
+    this.#issued = [...this.#issued, issued];
+    return issued.permit;
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+/** The saved epochs as far as the signed grant bears them out. */
+function trusted({ since }: SavedGrant, { epoch, scopes }: Grant): GrantedSince {
+  return new Map([...since].filter(([scope, from]) => scopes.includes(scope) && from <= epoch));
+}

@@ -1,0 +1,178 @@
+// One MQTT connection from its start to its end; the only file that knows the MQTT library.
+// Invariant: not a byte of MQTT goes to a peer whose certificate is not of the pinned authority and
+// for the pinned name. A session never reconnects by itself; after `lost` it is over.
+import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type MqttClient } from 'mqtt';
+import type { LenscapError } from '../../proto/errors.ts';
+import { type DownNoun, downTopic, parseTopic, type UpNoun, upTopic } from '../../proto/topics.ts';
+import { lostBecause } from './cause.ts';
+
+const CLOSE_TIMEOUT_MS = 1000;
+
+export interface SessionDeps {
+  readonly identity: {
+    readonly deviceId: string;
+    readonly server: { readonly host: string; readonly port: number };
+    readonly privateKey: string;
+    readonly certificate: string;
+    readonly ca: string;
+  };
+  readonly keepaliveS: number;
+  readonly connectTimeoutMs: number;
+  readonly ackTimeoutMs: number;
+  /** Called in order of arrival, and before the acknowledgements that arrive later. */
+  readonly onMessage: (noun: DownNoun, payload: Uint8Array) => void;
+}
+
+export interface Session {
+  /** Resolves when the server has acknowledged. @throws UPLINK_LOST, IDENTITY_REFUSED. */
+  publish(noun: UpNoun, payload: Uint8Array): Promise<void>;
+  /** Resolves when the connection is over, with why. Never rejects. */
+  readonly lost: Promise<LenscapError>;
+  /** Ends the connection at once. */
+  drop(cause: Error): void;
+  /** Takes leave of the server and ends the connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects and subscribes to what the server has to say to this device.
+ * @throws UPLINK_LOST, IDENTITY_REFUSED, AbortError.
+ */
+export async function openSession(deps: SessionDeps, signal: AbortSignal): Promise<Session> {
+  signal.throwIfAborted();
+  const session = new MqttSession(deps);
+  const onAbort = () => session.drop(new Error('stopped'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await session.ready();
+    return session;
+  } catch (error) {
+    session.drop(new Error('the connection was not set up'));
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+class MqttSession implements Session {
+  readonly lost: Promise<LenscapError>;
+  readonly #deps: SessionDeps;
+  readonly #client: MqttClient;
+  readonly #waiting = new Set<(error: LenscapError) => void>();
+  readonly #connected = Promise.withResolvers<void>();
+  #over: LenscapError | undefined;
+  #cause: Error | undefined;
+  #isConnected = false;
+
+  constructor(deps: SessionDeps) {
+    this.#deps = deps;
+    const { promise, resolve } = Promise.withResolvers<LenscapError>();
+    this.lost = promise;
+    this.#client = connect(clientOptions(deps));
+    this.#client.on('connect', () => {
+      this.#isConnected = true;
+      this.#connected.resolve();
+    });
+    this.#client.on('message', (topic, payload) => this.#receive(topic, payload));
+    this.#client.on('error', (error) => {
+      this.#cause ??= error;
+    });
+    this.#client.on('close', () => {
+      this.#over ??= lostBecause(this.#cause ?? new Error(this.#whyClosed()));
+      for (const reject of this.#waiting) reject(this.#over);
+      this.#waiting.clear();
+      resolve(this.#over);
+    });
+  }
+
+  async ready(): Promise<void> {
+    await this.#orLost(this.#connected.promise);
+    const { deviceId } = this.#deps.identity;
+    const topics = [downTopic(deviceId, 'grant'), downTopic(deviceId, 'verdict')];
+    await this.#orLost(this.#client.subscribeAsync(topics, { qos: 1 }).then(() => undefined));
+  }
+
+  async publish(noun: UpNoun, payload: Uint8Array): Promise<void> {
+    const { identity, ackTimeoutMs } = this.#deps;
+    const topic = upTopic(identity.deviceId, noun);
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+    const timer = setTimeout(
+      () => this.drop(new Error(`no acknowledgement within ${ackTimeoutMs} ms`)),
+      ackTimeoutMs,
+    );
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#client.publish(topic, bytes, { qos: 1 }, (error) => {
+      if (error) reject(lostBecause(error));
+      else resolve();
+    });
+    await this.#orLost(promise).finally(() => clearTimeout(timer));
+  }
+
+  drop(cause: Error): void {
+    this.#cause ??= cause;
+    this.#client.end(true);
+    // A client that is already taking its leave ignores the line above.
+    this.#client.stream.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.#cause ??= new Error('stopped');
+    this.#client.end(false);
+    const patience = new AbortController();
+    const tooLong = sleep(CLOSE_TIMEOUT_MS, undefined, { signal: patience.signal });
+    await Promise.race([this.lost, tooLong.catch(() => undefined)]);
+    patience.abort();
+    this.drop(new Error('stopped'));
+    await this.lost;
+  }
+
+  /** Under TLS 1.3 a certificate that is turned down often shows as nothing but a close. */
+  #whyClosed(): string {
+    return this.#isConnected
+      ? 'the server closed the connection'
+      : 'the server closed the connection without an answer; it may not accept this certificate';
+  }
+
+  #receive(topic: string, payload: Uint8Array): void {
+    const parsed = parseTopic(topic);
+    if (parsed?.direction !== 'down' || parsed.deviceId !== this.#deps.identity.deviceId) return;
+    this.#deps.onMessage(parsed.noun, payload);
+  }
+
+  /** The same promise, but rejected when the connection is over first. */
+  async #orLost<T>(promise: Promise<T>): Promise<T> {
+    if (this.#over) {
+      promise.catch(() => undefined);
+      throw this.#over;
+    }
+    const lost = Promise.withResolvers<T>();
+    this.#waiting.add(lost.reject);
+    return Promise.race([promise, lost.promise]).finally(() => this.#waiting.delete(lost.reject));
+  }
+}
+
+function clientOptions({ identity, keepaliveS, connectTimeoutMs }: SessionDeps) {
+  const { host, port } = identity.server;
+  return {
+    protocol: 'mqtts' as const,
+    host,
+    port,
+    // A server name is never an address [RFC 6066]; addresses are compared with the certificate.
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ca: identity.ca,
+    cert: identity.certificate,
+    key: identity.privateKey,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.3' as const,
+    clientId: identity.deviceId,
+    protocolVersion: 4 as const,
+    clean: true,
+    keepalive: keepaliveS,
+    connectTimeout: connectTimeoutMs,
+    reconnectPeriod: 0,
+    resubscribe: false,
+  };
+}

@@ -1,0 +1,109 @@
+// Keeps one connection to the server: connects, delivers, waits, connects again.
+// Invariant: one connection at a time, and after a stop none.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
+import { backoffMs } from './backoff.ts';
+import { Delivery, type DeliveryDeps } from './delivery.ts';
+import { openSession, type SessionDeps } from './session.ts';
+
+/** A connection that held this long was a good one, whatever it delivered. */
+const GOOD_AFTER_US = 60_000_000;
+/** So many failures in a row are told; the same ones after that only at level debug. */
+const TOLD_FAILURES = 3;
+
+export interface UplinkDeps extends DeliveryDeps {
+  readonly identity: SessionDeps['identity'];
+}
+
+export class Uplink {
+  readonly #deps: UplinkDeps;
+  #isConnected = false;
+  #failures = 0;
+  #lastCode: string | undefined;
+
+  constructor(deps: UplinkDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Resolves after `signal` is aborted, when all that waits was sent or `drainTimeoutMs` passed;
+   * at once when there is nothing to send.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const cut = new AbortController();
+    const { config, spool } = this.#deps;
+    let timer: NodeJS.Timeout | undefined;
+    const onStop = () => {
+      const hasWork = this.#isConnected || spool.held().items > 0;
+      timer = setTimeout(() => cut.abort(), hasWork ? config.drainTimeoutMs : 0);
+    };
+    if (signal.aborted) onStop();
+    else signal.addEventListener('abort', onStop, { once: true });
+    try {
+      while (!cut.signal.aborted && !(signal.aborted && spool.held().items === 0)) {
+        const error = await this.#connectOnce(signal, cut.signal);
+        if (error !== null) await this.#waitAfter(error, signal, cut.signal);
+      }
+      const { items } = spool.held();
+      if (items > 0) this.#deps.log.warn({ items }, 'stopped before everything was sent');
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onStop);
+    }
+  }
+
+  /** One connection from its start to its end; null when it ended as wanted. */
+  async #connectOnce(stop: AbortSignal, cut: AbortSignal): Promise<LenscapError | null> {
+    const { identity, config, log, clock } = this.#deps;
+    const delivery = new Delivery(this.#deps);
+    let startUs = clock.monoUs();
+    try {
+      const session = await openSession(
+        {
+          identity,
+          keepaliveS: config.keepaliveS,
+          connectTimeoutMs: config.connectTimeoutMs,
+          ackTimeoutMs: config.ackTimeoutMs,
+          onMessage: (noun, payload) => delivery.receive(noun, payload),
+        },
+        cut,
+      );
+      startUs = clock.monoUs();
+      this.#isConnected = true;
+      log.info({ connection: 'up', server: identity.server }, 'connected');
+      return await delivery.run(session, stop, cut);
+    } catch (error) {
+      return cut.aborted ? null : toLenscapError(error);
+    } finally {
+      const isGood = this.#isConnected && clock.monoUs() - startUs >= GOOD_AFTER_US;
+      if (delivery.delivered > 0 || isGood) this.#failures = 0;
+    }
+  }
+
+  async #waitAfter(error: LenscapError, stop: AbortSignal, cut: AbortSignal): Promise<void> {
+    const { config, random } = this.#deps;
+    const waitMs = backoffMs(this.#failures, config, random);
+    this.#failures += 1;
+    this.#tell(error, waitMs);
+    this.#isConnected = false;
+    const isOver = stop.aborted ? cut : AbortSignal.any([stop, cut]);
+    await sleep(waitMs, undefined, { signal: isOver }).catch(() => undefined);
+  }
+
+  #tell(error: LenscapError, nextAttemptMs: number): void {
+    const { log, identity } = this.#deps;
+    const isNews =
+      this.#isConnected || this.#failures <= TOLD_FAILURES || error.code !== this.#lastCode;
+    this.#lastCode = error.code;
+    const fields = {
+      connection: 'down',
+      code: error.code,
+      server: identity.server,
+      nextAttemptMs,
+    };
+    const what = this.#isConnected ? 'lost' : 'not connected';
+    if (!isNews) log.debug(fields, `${what}: ${error.detail}`);
+    else if (error.code === 'IDENTITY_REFUSED') log.error(fields, `${what}: ${error.detail}`);
+    else log.warn(fields, `${what}: ${error.detail}`);
+  }
+}

@@ -1,0 +1,196 @@
+// The collector: decode, gate, hash, seal, store. `take` resolves without a refusal only when the
+// message is durable (or was before); the broker acknowledges after that. It never looks into media.
+import { hash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { ERRORS, type ErrorCode, LenscapError, toLenscapError } from '../../proto/errors.ts';
+import { decodeGap } from '../../proto/gap.ts';
+import { decodeSegment } from '../../proto/segment.ts';
+import { decodeStream } from '../../proto/stream.ts';
+import type { UpNoun } from '../../proto/topics.ts';
+import { decodeApplied, type Target, targetOf, type Verdict } from '../../proto/verdict.ts';
+import type { ConsentGate } from '../consent/gate.ts';
+import type { Outcome } from '../store/commit.ts';
+import type { Devices } from '../store/devices.ts';
+import { initIdentity, segmentIdentity } from '../store/identities.ts';
+import type { Keys } from '../store/keys.ts';
+import { joinScopes } from '../store/schema.ts';
+import { seal } from '../store/seal.ts';
+import type { GroupCommit, Offer } from './group-commit.ts';
+
+/** Who sent it, by certificate; nothing in a payload says so. */
+export interface Sender {
+  readonly deviceId: string;
+  readonly accountId: string;
+}
+
+/** `stored`: acknowledge. A refusal with `isFinal`: say it, then acknowledge; else say it and close. */
+export type Reply = 'stored' | { readonly verdict: Verdict; readonly isFinal: boolean };
+
+export interface CollectorDeps {
+  readonly gate: ConsentGate;
+  readonly groups: GroupCommit;
+  readonly keys: Keys;
+  readonly devices: Devices;
+  readonly nowUs: () => number;
+  readonly log: Logger;
+}
+
+interface Draft {
+  readonly target: Target;
+  readonly offer: Offer;
+}
+
+export class Collector {
+  readonly #deps: CollectorDeps;
+
+  constructor(deps: CollectorDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws DECODE_INVALID when not even its id can be read; the sender is to be cut off. */
+  async take(sender: Sender, noun: UpNoun, payload: Uint8Array): Promise<Reply> {
+    if (noun === 'applied') {
+      const { epoch } = decodeApplied(payload);
+      await this.#deps.devices.applied(sender.deviceId, epoch, this.#deps.nowUs());
+      return 'stored';
+    }
+    let target: Target | undefined;
+    try {
+      const draft = await this.#draft(sender, noun, payload);
+      target = draft.target;
+      const outcome = this.#mayTakeIn(sender, draft.offer)
+        ? await this.#deps.groups.offer(draft.offer)
+        : 'CONSENT_MISSING';
+      return replyOf(outcome, target);
+    } catch (error) {
+      return this.#refuse(sender, noun, target ?? targetOf(noun, payload), error);
+    }
+  }
+
+  #mayTakeIn({ deviceId }: Sender, { candidate }: Offer): boolean {
+    const { epoch } = candidate.row;
+    return this.#deps.gate.mayTakeIn(deviceId, { epoch, scopes: candidate.scopes });
+  }
+
+  #refuse(sender: Sender, noun: UpNoun, target: Target | undefined, thrown: unknown): Reply {
+    const error = toLenscapError(thrown);
+    const { deviceId } = sender;
+    this.#deps.log[ERRORS[error.code].retry ? 'error' : 'warn'](
+      { deviceId, noun, code: error.code, err: error },
+      'not stored',
+    );
+    if (!target) throw error;
+    return refusal(error.code, target, error.detail);
+  }
+
+  async #draft(sender: Sender, noun: UpNoun, payload: Uint8Array): Promise<Draft> {
+    switch (noun) {
+      case 'stream':
+        return this.#stream(sender, payload);
+      case 'segment':
+        return this.#segment(sender, payload);
+      case 'gap':
+        return this.#gap(sender, payload);
+      case 'applied':
+        throw new LenscapError('BUG', 'applied holds nothing to store');
+    }
+  }
+
+  async #stream({ deviceId, accountId }: Sender, payload: Uint8Array): Promise<Draft> {
+    const stream = decodeStream(payload);
+    const key = await this.#deps.keys.account(accountId);
+    const identity = initIdentity(accountId, deviceId, stream.streamId);
+    const row = {
+      device_id: deviceId,
+      stream_id: stream.streamId,
+      boot_id: stream.bootId,
+      start_at_us: stream.startAtUs,
+      start_mono_us: stream.startMonoUs,
+      epoch: stream.epoch,
+      scopes: joinScopes(stream.scopes),
+      tracks: JSON.stringify(stream.tracks),
+      sealed_init: Buffer.concat(seal(key, identity, stream.init)),
+      init_sha256: hash('sha256', stream.init),
+      received_at_us: this.#deps.nowUs(),
+    };
+    return {
+      target: { kind: 'stream', streamId: stream.streamId },
+      offer: {
+        candidate: { kind: 'stream', row, scopes: stream.scopes },
+        sealed: null,
+        bytes: 4096,
+      },
+    };
+  }
+
+  async #segment({ deviceId, accountId }: Sender, payload: Uint8Array): Promise<Draft> {
+    const segment = decodeSegment(payload);
+    const sha256 = hash('sha256', segment.media);
+    if (sha256 !== Buffer.from(segment.sha256).toString('hex'))
+      throw new LenscapError('SEGMENT_HASH', 'it was damaged before it was sent; it is refused');
+    const key = await this.#deps.keys.account(accountId);
+    const row = {
+      device_id: deviceId,
+      stream_id: segment.streamId,
+      sequence: segment.sequence,
+      start_at_us: segment.startAtUs,
+      start_mono_us: segment.startMonoUs,
+      duration_us: segment.durationUs,
+      decode_start_us: segment.decodeStartUs,
+      epoch: segment.epoch,
+      scopes: joinScopes(segment.scopes),
+      sha256,
+      media_bytes: segment.media.byteLength,
+      blob_id: '',
+      received_at_us: this.#deps.nowUs(),
+    };
+    const identity = segmentIdentity(accountId, row);
+    return {
+      target: { kind: 'segment', streamId: segment.streamId, sequence: segment.sequence },
+      offer: {
+        candidate: { kind: 'segment', row, scopes: segment.scopes },
+        sealed: () => seal(key, identity, segment.media),
+        bytes: segment.media.byteLength,
+      },
+    };
+  }
+
+  #gap({ deviceId }: Sender, payload: Uint8Array): Draft {
+    const gap = decodeGap(payload);
+    const row = {
+      device_id: deviceId,
+      gap_id: gap.gapId,
+      boot_id: gap.bootId,
+      start_at_us: gap.startAtUs,
+      start_mono_us: gap.startMonoUs,
+      duration_us: gap.durationUs,
+      reason: gap.reason,
+      epoch: gap.epoch,
+      code: gap.code,
+      received_at_us: this.#deps.nowUs(),
+    };
+    return {
+      target: { kind: 'gap', gapId: gap.gapId },
+      offer: { candidate: { kind: 'gap', row, scopes: ['video'] }, sealed: null, bytes: 1024 },
+    };
+  }
+}
+
+const DETAILS: Partial<Record<ErrorCode, string>> = {
+  CONSENT_MISSING: 'it was captured without the consent now in force',
+  SEGMENT_DELETED: 'the owner has deleted that time',
+  SEGMENT_CONFLICT: 'other bytes were stored under this id; the first ones stay',
+  STREAM_UNKNOWN: 'send its stream first',
+  DECODE_INVALID: 'its scopes are not those of its stream',
+};
+
+function replyOf(outcome: Outcome, target: Target): Reply {
+  if (outcome === 'stored' || outcome === 'duplicate') return 'stored';
+  return refusal(outcome, target, DETAILS[outcome] ?? '');
+}
+
+/** STREAM_UNKNOWN keeps the link: the stream is sent, then the segment again. */
+function refusal(code: ErrorCode, target: Target, detail: string): Reply {
+  const erase = !ERRORS[code].retry;
+  return { verdict: { target, code, erase, detail }, isFinal: erase || code === 'STREAM_UNKNOWN' };
+}

@@ -1,0 +1,116 @@
+// Group commit: what arrives while a group is being written forms the next group. A promise of
+// `offer` resolves only when the objects are synced and the rows are committed; on an error the
+// whole group is rejected and nothing of it is visible.
+import { LenscapError } from '../../proto/errors.ts';
+import type { Blobs } from '../store/blobs.ts';
+import { type Candidate, commit, type Outcome } from '../store/commit.ts';
+import type { Index } from '../store/schema.ts';
+
+/** A candidate; a segment comes with a way to make its sealed bytes, called once, when its turn comes. */
+export interface Offer {
+  readonly candidate: Candidate;
+  readonly sealed: (() => readonly Buffer[]) | null;
+  readonly bytes: number;
+}
+
+interface Waiting extends Offer {
+  readonly answer: PromiseWithResolvers<Outcome>;
+}
+
+export interface GroupCommitDeps {
+  readonly index: Index;
+  readonly blobs: Blobs;
+  /** Room to leave on the disk. */
+  readonly minFreeBytes: number;
+}
+
+const MAX_GROUP_ITEMS = 64;
+const MAX_GROUP_BYTES = 32 << 20;
+/** Two: one group commits its rows while the next one writes its objects. */
+const MAX_GROUPS = 2;
+
+export class GroupCommit {
+  readonly #deps: GroupCommitDeps;
+  readonly #queue: Waiting[] = [];
+  #groups = 0;
+
+  constructor(deps: GroupCommitDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws STORE_FULL or STORE_FAILED; then nothing was stored. */
+  offer(offer: Offer): Promise<Outcome> {
+    const answer = Promise.withResolvers<Outcome>();
+    this.#queue.push({ ...offer, answer });
+    this.#next();
+    return answer.promise;
+  }
+
+  #next(): void {
+    if (this.#groups >= MAX_GROUPS || this.#queue.length === 0) return;
+    const group = this.#takeGroup();
+    this.#groups++;
+    this.#write(group)
+      .then(
+        (outcomes) => {
+          for (const [position, { answer }] of group.entries())
+            answer.resolve(outcomes[position] ?? 'BUG');
+        },
+        (error: unknown) => {
+          for (const { answer } of group) answer.reject(storeError(error));
+        },
+      )
+      .finally(() => {
+        this.#groups--;
+        this.#next();
+      });
+  }
+
+  #takeGroup(): Waiting[] {
+    let bytes = 0;
+    const end = this.#queue.findIndex((waiting, position) => {
+      bytes += waiting.bytes;
+      return position > 0 && (bytes > MAX_GROUP_BYTES || position >= MAX_GROUP_ITEMS);
+    });
+    return this.#queue.splice(0, end === -1 ? this.#queue.length : end);
+  }
+
+  async #write(group: readonly Waiting[]): Promise<Outcome[]> {
+    const { index, blobs, minFreeBytes } = this.#deps;
+    const bytes = group.reduce((sum, waiting) => sum + waiting.bytes, 0);
+    if ((await blobs.freeBytes()) < minFreeBytes + bytes)
+      throw new LenscapError('STORE_FULL', `less than ${minFreeBytes} bytes would stay free`);
+    const objects = blobs.group();
+    const candidates = await allOrNone(
+      group.map(async ({ candidate, sealed }): Promise<Candidate> => {
+        if (candidate.kind !== 'segment' || !sealed) return candidate;
+        const blob_id = await objects.write(sealed());
+        return { ...candidate, row: { ...candidate.row, blob_id } };
+      }),
+    );
+    const segments = candidates.filter((candidate) => candidate.kind === 'segment');
+    if (segments.length > 0) await objects.commit();
+    const outcomes = await commit(index, candidates);
+    const refused = candidates.flatMap((candidate, position) =>
+      candidate.kind === 'segment' && outcomes[position] !== 'stored' ? candidate.row.blob_id : [],
+    );
+    if (refused.length > 0) await blobs.remove(refused);
+    return outcomes;
+  }
+}
+
+/** Like Promise.all, but waits for every one, so that no write goes on behind a failure. */
+async function allOrNone<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
+}
+
+const FULL = ['ENOSPC', 'EDQUOT'];
+
+function storeError(error: unknown): LenscapError {
+  if (error instanceof LenscapError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const errno = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = FULL.includes(errno) ? 'STORE_FULL' : 'STORE_FAILED';
+  return new LenscapError(code, message, { cause: error });
+}

@@ -1,0 +1,1 @@
+export { initIdentity, segmentIdentity } from '../store/identities.ts';

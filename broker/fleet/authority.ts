@@ -1,0 +1,200 @@
+// The certificate authority of one server: its own root, the server's certificate, and certificates
+// of devices. Subjects and extensions are always set here, never taken from a request.
+import 'reflect-metadata';
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate as NodeCertificate,
+  randomBytes,
+  webcrypto,
+} from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
+import { LenscapError } from '../../proto/errors.ts';
+import { makeFolder, writeFileDurably } from '../store/durable.ts';
+
+x509.cryptoProvider.set(webcrypto);
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const DAY_MS = 86_400_000;
+const ROOT_DAYS = 3650;
+const SERVER_DAYS = 365;
+const RENEW_BEFORE_MS = 30 * DAY_MS;
+/** Certificates begin in the past, for boards whose clock is behind. */
+const BACKDATE_MS = DAY_MS;
+
+export interface Issued {
+  /** PEM. */
+  readonly certificate: string;
+  /** PEM, PKCS #8. */
+  readonly privateKey: string;
+  /** Lower-case hex. */
+  readonly serial: string;
+  readonly notAfterUs: number;
+}
+
+interface Pair {
+  readonly certificate: x509.X509Certificate;
+  readonly key: webcrypto.CryptoKey;
+  readonly keyPem: string;
+}
+
+export class Authority {
+  readonly #root: Pair;
+  readonly #folder: string;
+  readonly #nowMs: () => number;
+
+  private constructor(root: Pair, folder: string, nowMs: () => number) {
+    this.#root = root;
+    this.#folder = folder;
+    this.#nowMs = nowMs;
+  }
+
+  /** Opens `ca/` of the data folder; makes the root when there is none. */
+  static async open(folder: string, nowMs: () => number): Promise<Authority> {
+    await makeFolder(folder);
+    const known = await readPair(folder, 'ca');
+    if (known) return new Authority(known, folder, nowMs);
+    const { privateKey, publicKey } = newKeys();
+    const key = await toWebKey(privateKey);
+    const name = `CN=Lenscap authority ${randomBytes(4).toString('hex')}`;
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: newSerial(),
+      subject: name,
+      issuer: name,
+      notBefore: new Date(nowMs() - BACKDATE_MS),
+      notAfter: new Date(nowMs() + ROOT_DAYS * DAY_MS),
+      signingAlgorithm: ALGORITHM,
+      publicKey: await toWebPublicKey(publicKey),
+      signingKey: key,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+          true,
+        ),
+      ],
+    });
+    const pair = { certificate, key, keyPem: toPem(privateKey) };
+    await writePair(folder, 'ca', pair.keyPem, certificate.toString('pem'));
+    return new Authority(pair, folder, nowMs);
+  }
+
+  /** The root certificate, PEM. */
+  get certificate(): string {
+    return this.#root.certificate.toString('pem');
+  }
+
+  /** The server's key and certificate for these names; made anew when about to expire. */
+  async server(hosts: readonly string[]): Promise<{ key: string; cert: string }> {
+    const known = await readPair(this.#folder, 'server');
+    if (known && this.#isGood(known.certificate, hosts))
+      return { key: known.keyPem, cert: known.certificate.toString('pem') };
+    const names = hosts.map(
+      (host) => ({ type: isAddress(host) ? 'ip' : 'dns', value: host }) as const,
+    );
+    const issued = await this.#issue(`CN=${hosts[0] ?? 'localhost'}`, SERVER_DAYS, [
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension(names),
+    ]);
+    await writePair(this.#folder, 'server', issued.privateKey, issued.certificate);
+    return { key: issued.privateKey, cert: issued.certificate };
+  }
+
+  /** Key and client certificate of a device. */
+  device(deviceId: string, days: number): Promise<Issued> {
+    return this.#issue(`CN=${deviceId}`, days, [
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+      new x509.SubjectAlternativeNameExtension([
+        { type: 'url', value: `urn:lenscap:device:${deviceId}` },
+      ]),
+    ]);
+  }
+
+  async #issue(subject: string, days: number, extensions: x509.Extension[]): Promise<Issued> {
+    const { privateKey, publicKey } = newKeys();
+    const webPublicKey = await toWebPublicKey(publicKey);
+    const serialNumber = newSerial();
+    const notAfter = new Date(this.#nowMs() + days * DAY_MS);
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber,
+      subject,
+      issuer: this.#root.certificate.subject,
+      notBefore: new Date(this.#nowMs() - BACKDATE_MS),
+      notAfter,
+      signingAlgorithm: ALGORITHM,
+      publicKey: webPublicKey,
+      signingKey: this.#root.key,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#root.certificate.publicKey),
+        await x509.SubjectKeyIdentifierExtension.create(webPublicKey),
+        ...extensions,
+      ],
+    });
+    return {
+      certificate: certificate.toString('pem'),
+      privateKey: toPem(privateKey),
+      serial: serialNumber,
+      notAfterUs: notAfter.getTime() * 1000,
+    };
+  }
+
+  #isGood(certificate: x509.X509Certificate, hosts: readonly string[]): boolean {
+    const parsed = new NodeCertificate(certificate.toString('pem'));
+    return (
+      certificate.notAfter.getTime() - this.#nowMs() > RENEW_BEFORE_MS &&
+      hosts.every((host) => (isAddress(host) ? parsed.checkIP(host) : parsed.checkHost(host)))
+    );
+  }
+}
+
+const isAddress = (host: string): boolean => /^[\d.]+$|:/.test(host);
+
+/** 128 random bits, positive. */
+function newSerial(): string {
+  const bytes = randomBytes(16);
+  bytes.writeUInt8((bytes.readUInt8(0) & 0x7f) | 0x40, 0);
+  return bytes.toString('hex');
+}
+
+function newKeys(): { privateKey: KeyObject; publicKey: KeyObject } {
+  return generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+}
+
+const toPem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
+
+function toWebKey(key: KeyObject): Promise<webcrypto.CryptoKey> {
+  const der = key.export({ type: 'pkcs8', format: 'der' });
+  return webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']);
+}
+
+function toWebPublicKey(key: KeyObject): Promise<webcrypto.CryptoKey> {
+  const der = key.export({ type: 'spki', format: 'der' });
+  return webcrypto.subtle.importKey('spki', der, ALGORITHM, true, ['verify']);
+}
+
+async function writePair(folder: string, name: string, key: string, cert: string): Promise<void> {
+  await writeFileDurably(join(folder, `${name}.key`), key);
+  await writeFileDurably(join(folder, `${name}.pem`), cert, 0o644);
+}
+
+/** The pair if both files are there. The certificate is written last, so a lone key is no pair. */
+async function readPair(folder: string, name: string): Promise<Pair | undefined> {
+  const paths = [join(folder, `${name}.key`), join(folder, `${name}.pem`)];
+  const [keyPem, certPem] = await Promise.all(
+    paths.map((path) => readFile(path, 'utf8').catch(() => undefined)),
+  );
+  if (keyPem === undefined || certPem === undefined) return undefined;
+  try {
+    const key = await toWebKey(createPrivateKey(keyPem));
+    return { certificate: new x509.X509Certificate(certPem), key, keyPem };
+  } catch (error) {
+    throw new LenscapError('STORE_CORRUPT', `${paths.join(' and ')} are damaged; restore them`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,77 @@
+// The owner's cameras and how they are.
+import type { FastifyInstance } from 'fastify';
+import { SCOPES } from '../../../proto/scopes.ts';
+import type { DeviceRow } from '../../store/devices.ts';
+import { answers, type Context, ownDevice, who } from '../context.ts';
+import { at, deviceParams, integer, list, object, orNull, scopes, text } from '../schemas.ts';
+import { isoTime } from '../times.ts';
+
+const device = object({
+  id: text('Device id.'),
+  name: text('Given by the operator.'),
+  createdAt: at,
+  connected: { type: 'boolean', description: 'Whether it is connected now.' },
+  lastSeenAt: orNull(at),
+  cap: { type: 'string', enum: ['on', 'off'], description: 'off = pictures may be recorded.' },
+  scopes,
+  epoch: integer('Consent epoch in force.'),
+  appliedEpoch: integer('Consent epoch that the camera says it obeys; 0 before the first.'),
+  segments: integer('Pieces stored.'),
+  bytes: integer('Of media stored.'),
+  lastSegmentEndAt: orNull(at),
+});
+
+export function deviceRoutes(app: FastifyInstance, context: Context): void {
+  app.get(
+    '/api/devices',
+    {
+      schema: {
+        tags: ['devices'],
+        summary: 'Your cameras',
+        response: answers(object({ devices: list(device, 'In the order in which they came.') })),
+      },
+    },
+    async (request) => {
+      const rows = await context.store.devices.ofAccount(who(request).account.account_id);
+      return { devices: await Promise.all(rows.map((row) => describe(context, row))) };
+    },
+  );
+  app.get<{ Params: { id: string } }>(
+    '/api/devices/:id',
+    {
+      schema: {
+        tags: ['devices'],
+        summary: 'One camera',
+        params: deviceParams,
+        response: answers(device),
+      },
+    },
+    async (request) => describe(context, await ownDevice(context, request)),
+  );
+}
+
+async function describe(
+  { store, isConnected }: Context,
+  row: DeviceRow,
+): Promise<Record<string, unknown>> {
+  const { granted, epoch } = await store.consent.standing(row.device_id);
+  const totals = await store.media.totals(row.device_id);
+  return {
+    id: row.device_id,
+    name: row.name,
+    createdAt: isoTime(row.created_at_us),
+    connected: isConnected(row.device_id),
+    lastSeenAt: isoOrNull(row.last_seen_at_us),
+    cap: granted.has('video') ? 'off' : 'on',
+    scopes: SCOPES.filter((scope) => granted.has(scope)),
+    epoch,
+    appliedEpoch: row.applied_epoch,
+    segments: totals.segments,
+    bytes: totals.bytes,
+    lastSegmentEndAt: isoOrNull(totals.lastEndUs),
+  };
+}
+
+export function isoOrNull(us: number | null): string | null {
+  return us === null ? null : isoTime(us);
+}

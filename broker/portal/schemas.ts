@@ -1,0 +1,119 @@
+// JSON schemas of the owner's API: what requests are held to and what the OpenAPI document says.
+import { SCOPES } from '../../proto/scopes.ts';
+import type { Schema } from '../../proto/validate.ts';
+
+export const text = (description: string, maxLength = 200): Schema => ({
+  type: 'string',
+  description,
+  maxLength,
+});
+export const integer = (description: string): Schema => ({ type: 'integer', description });
+export const orNull = (schema: Schema): Schema => ({ ...schema, type: [schema['type'], 'null'] });
+export const list = (items: Schema, description: string): Schema => ({
+  type: 'array',
+  items,
+  description,
+});
+
+/** An object whose keys are all required, and the only ones, unless named in `optional`. */
+export function object(
+  properties: Readonly<Record<string, Schema>>,
+  ...optional: readonly string[]
+): Schema {
+  const required = Object.keys(properties).filter((key) => !optional.includes(key));
+  return { type: 'object', properties, required, additionalProperties: false };
+}
+
+export const at = text('ISO 8601, UTC.', 40);
+export const atUs = integer('Microseconds since 1970-01-01 UTC.');
+export const sha256 = { ...text('SHA-256, hex.', 64), pattern: '^[0-9a-f]{64}$' };
+export const streamId = { ...text('Stream id, hex.', 32), pattern: '^[0-9a-f]{32}$' };
+export const sequence = {
+  ...integer('Number within its stream, from 0.'),
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+};
+export const scope: Schema = { type: 'string', enum: [...SCOPES] };
+export const scopes = {
+  ...list(scope, 'Kinds of data.'),
+  maxItems: SCOPES.length,
+  uniqueItems: true,
+};
+
+export const errorBody = object({
+  code: text('Code of the table of errors.'),
+  message: text('What happened, and what to do.', 2000),
+  retry: { type: 'boolean', description: 'Whether the same request may succeed later.' },
+});
+
+export const deviceParams = object({ id: text('Device id.') });
+export const spanQuery = {
+  from: text('ISO 8601 with zone. Absent: all there is.', 40),
+  to: text('ISO 8601 with zone, exclusive. Absent: all there is.', 40),
+};
+
+export const gap = object({
+  startAt: at,
+  startAtUs: atUs,
+  durationUs: integer('Microseconds.'),
+  reason: text('Why there are no pictures.'),
+  code: orNull(text('Error behind it, if there was one.')),
+});
+
+const pieceFields = {
+  streamId,
+  sequence,
+  startAt: at,
+  startAtUs: atUs,
+  durationUs: integer('Microseconds.'),
+  bytes: integer('Of its media.'),
+  sha256,
+  epoch: integer('Consent epoch under which it was captured.'),
+  scopes,
+};
+export const segment = object({ ...pieceFields, receivedAt: at });
+
+export const policyReference = orNull(
+  object({ version: integer('Of the policy.'), language: text('BCP 47.'), sha256 }),
+);
+
+export const record = object({
+  schema: text('Of the record.'),
+  recordId: text('Of the record.'),
+  deviceId: text('Device id.'),
+  accountId: text('Account id.'),
+  epoch: integer('Grows with every record of the device.'),
+  event: text('GRANTED, WITHDRAWN, EXPIRED, SUSPENDED or OWNER_CHANGED.'),
+  scopes,
+  policy: policyReference,
+  actor: text('Who.'),
+  how: text('By which way.'),
+  at,
+});
+
+export const manifest = object({
+  schema: text('Of the manifest.'),
+  deviceId: text('Device id.'),
+  deviceName: text('Name of the device.'),
+  asked: object({ from: orNull(at), to: orNull(at) }),
+  asOf: at,
+  durationUs: integer('Length of the file, microseconds.'),
+  spansSeveralStreams: { type: 'boolean' },
+  pieces: list(
+    object({ mediaStartUs: integer('Place in the file, microseconds.'), ...pieceFields }),
+    'What the file holds, in its order; pieces are whole, so the first and the last may reach beyond the range.',
+  ),
+  streams: list(
+    { type: 'object', additionalProperties: true },
+    'Runs of capture that pieces are from.',
+  ),
+  breaks: list(
+    { type: 'object', additionalProperties: true },
+    'Places in the file where time without pictures was closed up.',
+  ),
+  gaps: list(gap, 'Stretches that the camera reported as not recorded.'),
+  consent: list(
+    { type: 'object', additionalProperties: true },
+    'Consent the pieces were captured under.',
+  ),
+});

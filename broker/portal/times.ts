@@ -1,0 +1,36 @@
+// Times at the edge: ISO 8601 with a zone for people, microseconds since 1970 for everything else.
+import { LenscapError } from '../../proto/errors.ts';
+import type { Span } from '../store/media-rows.ts';
+
+const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)$/;
+const US_PER_DAY = 86_400_000_000;
+
+/** ISO 8601, UTC, microseconds. */
+export function isoTime(us: number): string {
+  const seconds = new Date(Math.floor(us / 1_000_000) * 1000).toISOString().slice(0, 19);
+  return `${seconds}.${String(us % 1_000_000).padStart(6, '0')}Z`;
+}
+
+/** @throws REQUEST_INVALID unless it is ISO 8601 with a zone. */
+export function parseTime(name: string, text: string): number {
+  const [, seconds, fraction = '', zone] = ISO.exec(text) ?? [];
+  const ms = seconds === undefined ? Number.NaN : Date.parse(`${seconds}${zone}`);
+  if (!(ms >= 0))
+    throw new LenscapError(
+      'REQUEST_INVALID',
+      `${name} has to be a time such as 2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00`,
+    );
+  return ms * 1000 + Number(fraction.padEnd(6, '0'));
+}
+
+/** The span asked for; what is absent is all there is, up to a day ahead of a slow clock. */
+export function spanOf(
+  deviceId: string,
+  asked: { readonly from?: string | undefined; readonly to?: string | undefined },
+  nowUs: number,
+): Span {
+  const fromUs = asked.from === undefined ? 0 : parseTime('from', asked.from);
+  const toUs = asked.to === undefined ? nowUs + US_PER_DAY : parseTime('to', asked.to);
+  if (fromUs >= toUs) throw new LenscapError('REQUEST_INVALID', '`from` has to be before `to`');
+  return { deviceId, fromUs, toUs };
+}

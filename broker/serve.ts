@@ -1,0 +1,149 @@
+// The running server: the parts in one list, started in order, stopped in reverse.
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { ServerConfig } from '../proto/server-config.ts';
+import { Collector } from './collector/collector.ts';
+import { GroupCommit } from './collector/group-commit.ts';
+import { Retention } from './collector/retention.ts';
+import { type Installation, openInstallation } from './installation.ts';
+import { Broker } from './mqtt/broker.ts';
+import { Portal } from './portal/portal.ts';
+import { dataVersion } from './store/commit.ts';
+import { makeFolder, writeFileDurably } from './store/durable.ts';
+import { takeLock } from './store/lock.ts';
+
+/** How soon a change by another process, such as a publication, takes effect here. */
+const WATCH_MS = 500;
+
+/** Where a running server can be reached; in `run/server.json` while it runs. */
+export interface ServerAddress {
+  readonly pid: number;
+  readonly mqttPort: number;
+  readonly httpUrl: string;
+}
+
+/** Runs the server on a data folder until aborted. @throws STORE_LOCKED when one runs on it. */
+export async function serve(
+  folder: string,
+  config: ServerConfig,
+  log: Logger,
+  signal: AbortSignal,
+  ready: (address: ServerAddress) => void,
+): Promise<void> {
+  await makeFolder(join(folder, 'run'));
+  const lock = takeLock(join(folder, 'run', 'serve.lock'), 0);
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const installation = await openInstallation(folder, config);
+  try {
+    const finished = await installation.store.deletion.finish();
+    if (finished > 0) log.info({ finished }, 'deletions finished that were begun before');
+    const broker = await makeBroker(installation, config, log);
+    const portal = makePortal(installation, config, log, broker);
+    const mqttPort = await broker.listen();
+    const { url: httpUrl } = await portal.listen();
+    const address = { pid: process.pid, mqttPort, httpUrl };
+    await writeFileDurably(join(folder, 'run', 'server.json'), JSON.stringify(address));
+    log.info(address, 'listening');
+    ready(address);
+    delay.enable();
+    const retention = new Retention({ ...installation.store, ...installation, log });
+    await runAll(signal, [
+      (stop) => broker.run(stop),
+      (stop) => portal.run(stop),
+      (stop) => retention.run(stop),
+      (stop) => watch(installation, broker, config.consent.leaseS, log, stop),
+    ]);
+  } finally {
+    await rm(join(folder, 'run', 'server.json'), { force: true });
+    await installation.store.close();
+    lock.release();
+    log.info({ eventLoopDelayP99Ms: delay.percentile(99) / 1e6 }, 'stopped');
+  }
+}
+
+/** Runs parts together; the first that fails stops the others. */
+async function runAll(
+  signal: AbortSignal,
+  parts: readonly ((stop: AbortSignal) => Promise<void>)[],
+): Promise<void> {
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+  const running = parts.map((run) =>
+    run(stop).catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    }),
+  );
+  await Promise.allSettled(running);
+  await Promise.all(running);
+}
+
+async function makeBroker(
+  installation: Installation,
+  config: ServerConfig,
+  log: Logger,
+): Promise<Broker> {
+  const { store, authority, gate, consent, nowUs, listeners } = installation;
+  const { key, cert } = await authority.server([config.mqtt.publicHost, 'localhost', '127.0.0.1']);
+  const groups = new GroupCommit({ ...store, minFreeBytes: config.store.minFreeBytes });
+  const broker = new Broker({
+    config: config.mqtt,
+    tls: { key, cert, ca: authority.certificate },
+    devices: store.devices,
+    consent,
+    collector: new Collector({ ...store, gate, groups, nowUs, log }),
+    nowUs,
+    log,
+  });
+  listeners.add((deviceId) => {
+    broker.tell(deviceId).catch((err: unknown) => log.error({ err, deviceId }, 'grant not sent'));
+  });
+  return broker;
+}
+
+function makePortal(
+  { store, consent, consentPublicKey, nowUs }: Installation,
+  config: ServerConfig,
+  log: Logger,
+  broker: Broker,
+): Portal {
+  return new Portal({
+    config: config.http,
+    store,
+    consent,
+    consentPublicKey,
+    nowUs,
+    log,
+    isConnected: (deviceId) => broker.isConnected(deviceId),
+  });
+}
+
+/** Notices what other processes changed, and renews leases in time. */
+async function watch(
+  { store }: Installation,
+  broker: Broker,
+  leaseS: number,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  let version = await dataVersion(store.index);
+  let renewAt = performance.now() + leaseS * 250;
+  while (!signal.aborted) {
+    await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    try {
+      const now = await dataVersion(store.index);
+      if (now !== version) await broker.recheck();
+      version = now;
+      if (performance.now() < renewAt) continue;
+      await broker.tellAll();
+      renewAt = performance.now() + leaseS * 250;
+    } catch (err) {
+      log.error({ err }, 'changes could not be read; tried again');
+    }
+  }
+}

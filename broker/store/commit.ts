@@ -1,0 +1,174 @@
+// The last gate. In one transaction it compares the consent in force with what each item was captured
+// under, and what the owner deleted, and only then makes the items visible. An id is taken once:
+// the same content again changes nothing, other content is refused.
+import { sql, type Transaction } from 'kysely';
+import type { ErrorCode } from '../../proto/errors.ts';
+import { mayTakeIn, type Scope } from '../../proto/scopes.ts';
+import { readGranted } from './consent-rows.ts';
+import type { Index, Tables } from './schema.ts';
+
+/** Something to be made visible, with what its consent is judged by. */
+export type Candidate =
+  | { readonly kind: 'stream'; readonly row: Tables['streams']; readonly scopes: readonly Scope[] }
+  | {
+      readonly kind: 'segment';
+      readonly row: Tables['segments'];
+      readonly scopes: readonly Scope[];
+    }
+  | { readonly kind: 'gap'; readonly row: Tables['gaps']; readonly scopes: readonly Scope[] };
+
+/** `duplicate`: the very same was stored before; it is acknowledged and changes nothing. */
+export type Outcome = 'stored' | 'duplicate' | ErrorCode;
+
+type Segment = Extract<Candidate, { kind: 'segment' }>;
+
+/** Decides on a group and stores it. Outcomes are in the order of the group. */
+export function commit(index: Index, group: readonly Candidate[]): Promise<Outcome[]> {
+  return index.transaction().execute(async (trx) => {
+    const outcomes = new Map<Candidate, Outcome>();
+    for (const [candidate, code] of await refusals(trx, group)) outcomes.set(candidate, code);
+    const open = group.filter((candidate) => !outcomes.has(candidate));
+    for (const candidate of open)
+      if (candidate.kind === 'stream') outcomes.set(candidate, await putStream(trx, candidate.row));
+      else if (candidate.kind === 'gap') outcomes.set(candidate, await putGap(trx, candidate.row));
+    const segments = open.filter((candidate) => candidate.kind === 'segment');
+    for (const [candidate, outcome] of await putSegments(trx, segments))
+      outcomes.set(candidate, outcome);
+    return group.map((candidate) => outcomes.get(candidate) ?? 'BUG');
+  });
+}
+
+/** What may not be taken in at all: by consent, or since the owner deleted that time. */
+async function refusals(
+  trx: Transaction<Tables>,
+  group: readonly Candidate[],
+): Promise<[Candidate, ErrorCode][]> {
+  const deviceIds = [...new Set(group.map(({ row }) => row.device_id))];
+  const granted = await readGranted(trx, deviceIds);
+  const deleted = await trx
+    .selectFrom('deleted_ranges')
+    .select(['device_id', 'from_us', 'to_us'])
+    .where('device_id', 'in', deviceIds)
+    .execute();
+  return group.flatMap((candidate): [Candidate, ErrorCode][] => {
+    const { device_id, epoch, start_at_us } = candidate.row;
+    const item = { epoch, scopes: candidate.scopes };
+    if (!mayTakeIn(item, granted.get(device_id) ?? new Map()))
+      return [[candidate, 'CONSENT_MISSING']];
+    const isDeleted = deleted.some(
+      (range) =>
+        range.device_id === device_id && range.from_us <= start_at_us && start_at_us < range.to_us,
+    );
+    return isDeleted && candidate.kind !== 'stream' ? [[candidate, 'SEGMENT_DELETED']] : [];
+  });
+}
+
+async function putStream(trx: Transaction<Tables>, row: Tables['streams']): Promise<Outcome> {
+  const inserted = await trx
+    .insertInto('streams')
+    .values(row)
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('stream_id')
+    .executeTakeFirst();
+  if (inserted) return 'stored';
+  const known = await trx
+    .selectFrom('streams')
+    .select(['init_sha256', 'epoch', 'scopes'])
+    .where('device_id', '=', row.device_id)
+    .where('stream_id', '=', row.stream_id)
+    .executeTakeFirst();
+  const isSame =
+    known?.init_sha256 === row.init_sha256 &&
+    known.epoch === row.epoch &&
+    known.scopes === row.scopes;
+  return isSame ? 'duplicate' : 'SEGMENT_CONFLICT';
+}
+
+async function putGap(trx: Transaction<Tables>, row: Tables['gaps']): Promise<Outcome> {
+  const inserted = await trx
+    .insertInto('gaps')
+    .values(row)
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('gap_id')
+    .executeTakeFirst();
+  return inserted ? 'stored' : 'duplicate';
+}
+
+async function putSegments(
+  trx: Transaction<Tables>,
+  segments: readonly Segment[],
+): Promise<Map<Segment, Outcome>> {
+  const outcomes = new Map<Segment, Outcome>();
+  if (segments.length === 0) return outcomes;
+  const streams = await knownStreams(trx, segments);
+  const tombstones = await buried(trx, segments);
+  for (const segment of segments) {
+    const stream = streams.get(streamKey(segment.row));
+    if (tombstones.has(segmentKey(segment.row))) outcomes.set(segment, 'SEGMENT_DELETED');
+    else if (!stream) outcomes.set(segment, 'STREAM_UNKNOWN');
+    else if (stream !== segment.row.scopes) outcomes.set(segment, 'DECODE_INVALID');
+  }
+  const open = segments.filter((segment) => !outcomes.has(segment));
+  if (open.length === 0) return outcomes;
+  const inserted = await trx
+    .insertInto('segments')
+    .values(open.map(({ row }) => row))
+    .onConflict((conflict) => conflict.columns(['device_id', 'stream_id', 'sequence']).doNothing())
+    .returning('blob_id')
+    .execute();
+  const blobIds = new Set(inserted.map(({ blob_id }) => blob_id));
+  for (const segment of open)
+    outcomes.set(segment, blobIds.has(segment.row.blob_id) ? 'stored' : await repeat(trx, segment));
+  return outcomes;
+}
+
+/** What to say of a segment whose id is taken. */
+async function repeat(trx: Transaction<Tables>, { row }: Segment): Promise<Outcome> {
+  const known = await trx
+    .selectFrom('segments')
+    .select('sha256')
+    .where('device_id', '=', row.device_id)
+    .where('stream_id', '=', row.stream_id)
+    .where('sequence', '=', row.sequence)
+    .executeTakeFirst();
+  return known?.sha256 === row.sha256 ? 'duplicate' : 'SEGMENT_CONFLICT';
+}
+
+const streamKey = (row: { device_id: string; stream_id: string }): string =>
+  `${row.device_id}/${row.stream_id}`;
+const segmentKey = (row: { device_id: string; stream_id: string; sequence: number }): string =>
+  `${streamKey(row)}/${row.sequence}`;
+
+/** Scopes of each stream that the segments name and that is stored. */
+async function knownStreams(
+  trx: Transaction<Tables>,
+  segments: readonly Segment[],
+): Promise<Map<string, string>> {
+  const rows = await trx
+    .selectFrom('streams')
+    .select(['device_id', 'stream_id', 'scopes'])
+    .where('device_id', 'in', [...new Set(segments.map(({ row }) => row.device_id))])
+    .where('stream_id', 'in', [...new Set(segments.map(({ row }) => row.stream_id))])
+    .execute();
+  return new Map(rows.map((row) => [streamKey(row), row.scopes]));
+}
+
+/** Which of the segments have been deleted before. */
+async function buried(
+  trx: Transaction<Tables>,
+  segments: readonly Segment[],
+): Promise<Set<string>> {
+  const rows = await trx
+    .selectFrom('tombstones')
+    .select(['device_id', 'stream_id', 'sequence'])
+    .where('stream_id', 'in', [...new Set(segments.map(({ row }) => row.stream_id))])
+    .where('sequence', 'in', [...new Set(segments.map(({ row }) => row.sequence))])
+    .execute();
+  return new Set(rows.map(segmentKey));
+}
+
+/** Grows with every change that another connection made to the index. */
+export async function dataVersion(index: Index): Promise<number> {
+  const { rows } = await sql<{ data_version: number }>`pragma data_version`.execute(index);
+  return rows[0]?.data_version ?? 0;
+}

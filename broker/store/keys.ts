@@ -1,0 +1,72 @@
+// The root key and the account keys. Account keys lie wrapped by the root key, each in its own file,
+// so that unlinking that file makes everything of the account unreadable, backups included.
+import { hkdfSync, randomBytes } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LenscapError } from '../../proto/errors.ts';
+import { makeFolder, syncFolder, writeFileDurably } from './durable.ts';
+import { seal, unseal } from './seal.ts';
+
+const KEY_BYTES = 32;
+
+export class Keys {
+  readonly #root: Buffer;
+  readonly #folder: string;
+  readonly #accounts = new Map<string, Buffer>();
+
+  private constructor(root: Buffer, folder: string) {
+    this.#root = root;
+    this.#folder = folder;
+  }
+
+  /** Opens `keys/` of the data folder; makes the root key when there is none. */
+  static async open(folder: string): Promise<Keys> {
+    const accounts = join(folder, 'accounts');
+    await makeFolder(accounts);
+    const path = join(folder, 'root.key');
+    const root = await readOptional(path);
+    if (root?.byteLength === KEY_BYTES) return new Keys(root, accounts);
+    if (root) throw new LenscapError('STORE_CORRUPT', `${path} is no key of 32 bytes; restore it`);
+    const made = randomBytes(KEY_BYTES);
+    await writeFileDurably(path, made);
+    return new Keys(made, accounts);
+  }
+
+  /** A key for a purpose other than an account's data, e.g. signing addresses to play. */
+  derive(purpose: string): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#root, '', `lenscap ${purpose}`, KEY_BYTES));
+  }
+
+  async makeAccount(accountId: string): Promise<void> {
+    const key = randomBytes(KEY_BYTES);
+    const wrapped = Buffer.concat(seal(this.#root, ['account-key', accountId], key));
+    await writeFileDurably(join(this.#folder, accountId), wrapped);
+  }
+
+  /** @throws STORE_CORRUPT when the key is gone or damaged. */
+  async account(accountId: string): Promise<Buffer> {
+    const known = this.#accounts.get(accountId);
+    if (known) return known;
+    const wrapped = await readOptional(join(this.#folder, accountId));
+    if (!wrapped)
+      throw new LenscapError('STORE_CORRUPT', `the key of account ${accountId} is gone`);
+    const key = unseal(this.#root, ['account-key', accountId], wrapped);
+    this.#accounts.set(accountId, key);
+    return key;
+  }
+
+  async destroyAccount(accountId: string): Promise<void> {
+    this.#accounts.delete(accountId);
+    await rm(join(this.#folder, accountId), { force: true });
+    await syncFolder(this.#folder);
+  }
+}
+
+async function readOptional(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,27 @@
+// A lock between processes that ends with its holder, however that ends: SQLite's own file lock.
+import { DatabaseSync } from 'node:sqlite';
+import { LenscapError } from '../../proto/errors.ts';
+
+export interface Lock {
+  release(): void;
+}
+
+/** @throws STORE_LOCKED when another process holds it for longer than `waitMs`. */
+export function takeLock(path: string, waitMs: number): Lock {
+  const database = new DatabaseSync(path);
+  try {
+    database.exec(
+      `PRAGMA busy_timeout = ${waitMs}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE`,
+    );
+  } catch (error) {
+    database.close();
+    throw new LenscapError(
+      'STORE_LOCKED',
+      `${path} is held by another process; end that one first`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return { release: () => database.close() };
+}

@@ -1,0 +1,95 @@
+// Reading the rows of streams, segments and gaps. They are written by commit.ts alone.
+import { sql } from 'kysely';
+import type { Index, Tables } from './schema.ts';
+
+export type StreamRow = Tables['streams'];
+export type SegmentRow = Tables['segments'];
+export type GapRow = Tables['gaps'];
+
+/** A stretch of a device's time, [fromUs, toUs). */
+export interface Span {
+  readonly deviceId: string;
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+export interface Totals {
+  readonly segments: number;
+  readonly bytes: number;
+  /** End of the newest segment; null when there is none. */
+  readonly lastEndUs: number | null;
+}
+
+/** Bounds how far back a segment may begin that reaches into a span; keeps the query on its index. */
+const MAX_SEGMENT_US = 10 * 60 * 1_000_000;
+const MAX_GAPS = 10_000;
+
+export class MediaRows {
+  readonly #index: Index;
+
+  constructor(index: Index) {
+    this.#index = index;
+  }
+
+  stream(deviceId: string, streamId: string): Promise<StreamRow | undefined> {
+    return this.#index
+      .selectFrom('streams')
+      .selectAll()
+      .where('device_id', '=', deviceId)
+      .where('stream_id', '=', streamId)
+      .executeTakeFirst();
+  }
+
+  segment(deviceId: string, streamId: string, sequence: number): Promise<SegmentRow | undefined> {
+    return this.#index
+      .selectFrom('segments')
+      .selectAll()
+      .where('device_id', '=', deviceId)
+      .where('stream_id', '=', streamId)
+      .where('sequence', '=', sequence)
+      .executeTakeFirst();
+  }
+
+  /** Segments that overlap the span, by time: `limit` of them from `offset` on. */
+  segments(span: Span, limit: number, offset = 0): Promise<SegmentRow[]> {
+    return this.#index
+      .selectFrom('segments')
+      .selectAll()
+      .where('device_id', '=', span.deviceId)
+      .where('start_at_us', '<', span.toUs)
+      .where('start_at_us', '>', span.fromUs - MAX_SEGMENT_US)
+      .where(sql<boolean>`start_at_us + duration_us > ${span.fromUs}`)
+      .orderBy('start_at_us')
+      .orderBy('stream_id')
+      .orderBy('sequence')
+      .limit(limit)
+      .offset(offset)
+      .execute();
+  }
+
+  /** Gaps that overlap the span, by time. */
+  gaps(span: Span): Promise<GapRow[]> {
+    return this.#index
+      .selectFrom('gaps')
+      .selectAll()
+      .where('device_id', '=', span.deviceId)
+      .where('start_at_us', '<', span.toUs)
+      .where(sql<boolean>`start_at_us + duration_us > ${span.fromUs}`)
+      .orderBy('start_at_us')
+      .limit(MAX_GAPS)
+      .execute();
+  }
+
+  async totals(deviceId: string): Promise<Totals> {
+    const row = await this.#index
+      .selectFrom('segments')
+      .select([
+        sql<number>`count(*)`.as('segments'),
+        sql<number>`coalesce(sum(media_bytes), 0)`.as('bytes'),
+        sql<number | null>`max(start_at_us + duration_us)`.as('last_end_us'),
+      ])
+      .where('device_id', '=', deviceId)
+      .executeTakeFirstOrThrow();
+    return { segments: row.segments, bytes: row.bytes, lastEndUs: row.last_end_us };
+  }
+}

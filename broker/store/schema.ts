@@ -1,0 +1,175 @@
+// The tables of the index and how they come to be. Times are microseconds since 1970, ids are text,
+// scopes are comma-separated. Rows of the ledger are inserted and never changed.
+import { type Kysely, sql } from 'kysely';
+import { LenscapError } from '../../proto/errors.ts';
+
+export interface Tables {
+  meta: { key: string; value: string };
+  accounts: {
+    account_id: string;
+    email: string;
+    password_hash: string;
+    created_at_us: number;
+  };
+  logins: {
+    token_sha256: string;
+    account_id: string;
+    created_at_us: number;
+    expires_at_us: number;
+  };
+  devices: {
+    device_id: string;
+    account_id: string;
+    name: string;
+    created_at_us: number;
+    last_seen_at_us: number | null;
+    epoch: number;
+    applied_epoch: number;
+    applied_at_us: number | null;
+  };
+  certificates: {
+    serial: string;
+    device_id: string;
+    not_after_us: number;
+    revoked_at_us: number | null;
+  };
+  policies: { version: number; sha256: string; document: string; published_at_us: number };
+  ledger: {
+    device_id: string;
+    epoch: number;
+    record: string;
+    prev_hash: string;
+    hash: string;
+    signature: string;
+  };
+  granted: { device_id: string; scope: string; since_epoch: number };
+  streams: {
+    device_id: string;
+    stream_id: string;
+    boot_id: string;
+    start_at_us: number;
+    start_mono_us: number;
+    epoch: number;
+    scopes: string;
+    tracks: string;
+    sealed_init: Uint8Array;
+    init_sha256: string;
+    received_at_us: number;
+  };
+  segments: {
+    device_id: string;
+    stream_id: string;
+    sequence: number;
+    start_at_us: number;
+    start_mono_us: number;
+    duration_us: number;
+    decode_start_us: number;
+    epoch: number;
+    scopes: string;
+    sha256: string;
+    media_bytes: number;
+    blob_id: string;
+    received_at_us: number;
+  };
+  gaps: {
+    device_id: string;
+    gap_id: string;
+    boot_id: string;
+    start_at_us: number;
+    start_mono_us: number;
+    duration_us: number;
+    reason: string;
+    epoch: number;
+    code: string | null;
+    received_at_us: number;
+  };
+  /** A deleted segment; blob_id is set until its file is gone for good. */
+  tombstones: {
+    device_id: string;
+    stream_id: string;
+    sequence: number;
+    blob_id: string | null;
+    deleted_at_us: number;
+  };
+  deleted_ranges: { device_id: string; from_us: number; to_us: number; deleted_at_us: number };
+}
+
+export type Index = Kysely<Tables>;
+
+const VERSION = '1';
+
+const STATEMENTS = [
+  'create table if not exists meta (key text primary key, value text not null) strict, without rowid',
+  `create table accounts (account_id text primary key, email text not null unique,
+    password_hash text not null, created_at_us integer not null) strict`,
+  `create table logins (token_sha256 text primary key, account_id text not null references accounts,
+    created_at_us integer not null, expires_at_us integer not null) strict`,
+  `create table devices (device_id text primary key, account_id text not null references accounts,
+    name text not null, created_at_us integer not null, last_seen_at_us integer,
+    epoch integer not null, applied_epoch integer not null default 0, applied_at_us integer) strict`,
+  `create table certificates (serial text primary key, device_id text not null references devices,
+    not_after_us integer not null, revoked_at_us integer) strict`,
+  `create table policies (version integer primary key, sha256 text not null unique,
+    document text not null, published_at_us integer not null) strict`,
+  `create table ledger (device_id text not null references devices, epoch integer not null,
+    record text not null, prev_hash text not null, hash text not null, signature text not null,
+    primary key (device_id, epoch)) strict`,
+  `create table granted (device_id text not null references devices, scope text not null,
+    since_epoch integer not null, primary key (device_id, scope)) strict, without rowid`,
+  `create table streams (device_id text not null references devices, stream_id text not null,
+    boot_id text not null, start_at_us integer not null, start_mono_us integer not null,
+    epoch integer not null, scopes text not null, tracks text not null, sealed_init blob not null,
+    init_sha256 text not null, received_at_us integer not null,
+    primary key (device_id, stream_id)) strict`,
+  `create table segments (device_id text not null, stream_id text not null,
+    sequence integer not null, start_at_us integer not null, start_mono_us integer not null,
+    duration_us integer not null, decode_start_us integer not null, epoch integer not null,
+    scopes text not null, sha256 text not null, media_bytes integer not null,
+    blob_id text not null unique, received_at_us integer not null,
+    primary key (device_id, stream_id, sequence),
+    foreign key (device_id, stream_id) references streams) strict`,
+  'create index segments_by_time on segments (device_id, start_at_us)',
+  'create index segments_by_receipt on segments (device_id, received_at_us)',
+  `create table gaps (device_id text not null references devices, gap_id text not null,
+    boot_id text not null, start_at_us integer not null, start_mono_us integer not null,
+    duration_us integer not null, reason text not null, epoch integer not null, code text,
+    received_at_us integer not null, primary key (device_id, gap_id)) strict`,
+  'create index gaps_by_time on gaps (device_id, start_at_us)',
+  `create table tombstones (device_id text not null references devices, stream_id text not null,
+    sequence integer not null, blob_id text, deleted_at_us integer not null,
+    primary key (device_id, stream_id, sequence)) strict`,
+  'create index tombstones_pending on tombstones (blob_id) where blob_id is not null',
+  `create table deleted_ranges (device_id text not null references devices,
+    from_us integer not null, to_us integer not null, deleted_at_us integer not null) strict`,
+  `create trigger ledger_is_append_only before update on ledger
+    begin select raise(abort, 'the ledger is append-only'); end`,
+];
+
+/** Makes the tables of an empty index. @throws STORE_FAILED for an index of another version. */
+export async function migrate(index: Index, nowUs: number, uuid: string): Promise<void> {
+  await index.transaction().execute(async (trx) => {
+    await sql.raw(STATEMENTS[0] ?? '').execute(trx);
+    const found = await trx
+      .selectFrom('meta')
+      .select('value')
+      .where('key', '=', 'schema')
+      .executeTakeFirst();
+    if (found?.value === VERSION) return;
+    if (found)
+      throw new LenscapError(
+        'STORE_FAILED',
+        `the index has version ${found.value}, this server reads ${VERSION}; use the server that wrote it`,
+      );
+    for (const statement of STATEMENTS.slice(1)) await sql.raw(statement).execute(trx);
+    await trx
+      .insertInto('meta')
+      .values([
+        { key: 'schema', value: VERSION },
+        { key: 'uuid', value: uuid },
+        { key: 'created_at_us', value: String(nowUs) },
+      ])
+      .execute();
+  });
+}
+
+export const joinScopes = (scopes: readonly string[]): string => scopes.join(',');

@@ -1,0 +1,46 @@
+// The whole store of a data folder: index, objects and keys, opened and closed together.
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { Kysely } from 'kysely';
+import { Accounts } from './accounts.ts';
+import { type Blobs, FileBlobs } from './blobs.ts';
+import { ConsentRows } from './consent-rows.ts';
+import { Deletion } from './deletion.ts';
+import { Devices } from './devices.ts';
+import { makeFolder } from './durable.ts';
+import { Keys } from './keys.ts';
+import { MediaRows } from './media-rows.ts';
+import { type Index, migrate, type Tables } from './schema.ts';
+import { sqliteDialect } from './sqlite-dialect.ts';
+
+export interface Store {
+  readonly index: Index;
+  readonly blobs: Blobs;
+  readonly keys: Keys;
+  readonly accounts: Accounts;
+  readonly devices: Devices;
+  readonly consent: ConsentRows;
+  readonly media: MediaRows;
+  readonly deletion: Deletion;
+  close(): Promise<void>;
+}
+
+/** Opens the store in `folder`; the first time makes it. Wall time in microseconds by `nowUs`. */
+export async function openStore(folder: string, nowUs: () => number): Promise<Store> {
+  await makeFolder(join(folder, 'blobs'));
+  const keys = await Keys.open(join(folder, 'keys'));
+  const index: Index = new Kysely<Tables>({ dialect: sqliteDialect(join(folder, 'index.db')) });
+  await migrate(index, nowUs(), randomUUID());
+  const blobs = new FileBlobs(join(folder, 'blobs'), nowUs);
+  return {
+    index,
+    blobs,
+    keys,
+    accounts: new Accounts(index),
+    devices: new Devices(index),
+    consent: new ConsentRows(index),
+    media: new MediaRows(index),
+    deletion: new Deletion(index, blobs),
+    close: () => index.destroy(),
+  };
+}

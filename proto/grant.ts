@@ -1,0 +1,78 @@
+// Grants: signed by the server's consent key, verified by the agent against the key it was given
+// with its identity. A grant is valid for one device; its epoch is the only order there is.
+import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { LenscapError } from './errors.ts';
+import { parsed, scopes, whole } from './fields.ts';
+import { type Scope, scopeToWire } from './scopes.ts';
+import { isDeviceId } from './topics.ts';
+import { lenscap } from './wire.ts';
+
+const WireGrant = lenscap.v1.Grant;
+const WireBody = lenscap.v1.GrantBody;
+/** Keeps a signature of this key over anything else from passing as a grant. */
+const DOMAIN = Buffer.from('lenscap grant v1\n');
+
+export interface Grant {
+  readonly deviceId: string;
+  readonly epoch: number;
+  readonly scopes: readonly Scope[];
+  /** 32 bytes; empty when no scope is granted. */
+  readonly policySha256: Uint8Array;
+  readonly issuedAtUs: number;
+  readonly leaseS: number;
+}
+
+/** Short name of a public key: first 8 bytes of the SHA-256 of its SPKI DER. */
+export function keyId(publicKey: KeyObject): Buffer {
+  const der = publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(der).digest().subarray(0, 8);
+}
+
+/** Payload of down/grant. `privateKey` is Ed25519. */
+export function signGrant(grant: Grant, privateKey: KeyObject): Uint8Array {
+  const body = WireBody.encode({ ...grant, scopes: grant.scopes.map(scopeToWire) }).finish();
+  return WireGrant.encode({
+    body,
+    signature: sign(null, Buffer.concat([DOMAIN, body]), privateKey),
+    keyId: keyId(createPublicKey(privateKey)),
+  }).finish();
+}
+
+/**
+ * The grant in a payload of down/grant or in the agent's grant file.
+ * @throws GRANT_INVALID when it is damaged, not signed by `publicKey`, or for another device.
+ */
+export function verifyGrant(payload: Uint8Array, publicKey: KeyObject, deviceId: string): Grant {
+  try {
+    const envelope = parsed('grant', () => WireGrant.decode(payload));
+    const signed = Buffer.concat([DOMAIN, envelope.body]);
+    if (
+      !keyId(publicKey).equals(envelope.keyId) ||
+      !verify(null, signed, publicKey, envelope.signature)
+    )
+      throw new LenscapError('GRANT_INVALID', 'it is not signed by the pinned key; it is ignored');
+    const grant = decodeBody(envelope.body);
+    if (grant.deviceId !== deviceId)
+      throw new LenscapError('GRANT_INVALID', `it is for ${grant.deviceId}, not for ${deviceId}`);
+    return grant;
+  } catch (error) {
+    if (error instanceof LenscapError && error.code === 'GRANT_INVALID') throw error;
+    throw new LenscapError('GRANT_INVALID', 'it is damaged; it is ignored', { cause: error });
+  }
+}
+
+function decodeBody(body: Uint8Array): Grant {
+  const wire = parsed('grant body', () => WireBody.decode(body));
+  const granted = scopes('scopes', wire.scopes);
+  if (!isDeviceId(wire.deviceId)) throw new LenscapError('DECODE_INVALID', 'no device id');
+  if (wire.policySha256.byteLength !== (granted.length === 0 ? 0 : 32))
+    throw new LenscapError('DECODE_INVALID', 'scopes are granted under a policy, and only then');
+  return {
+    deviceId: wire.deviceId,
+    epoch: whole('epoch', wire.epoch, 1),
+    scopes: granted,
+    policySha256: Uint8Array.from(wire.policySha256),
+    issuedAtUs: whole('issued_at_us', wire.issuedAtUs),
+    leaseS: whole('lease_s', wire.leaseS, 1),
+  };
+}

@@ -1,0 +1,90 @@
+// The Segment message. Media bytes are copied once by the encoder and not at all by the decoder:
+// the decoded `media` is a view of the payload and pins it.
+
+import { LenscapError } from './errors.ts';
+import { bytesOf, hexId, parsed, scopes, whole } from './fields.ts';
+import { type Scope, scopeToWire } from './scopes.ts';
+import { lenscap, protobuf } from './wire.ts';
+
+const Wire = lenscap.v1.Segment;
+const MEDIA_TAG = (15 << 3) | 2;
+/** Everything before the media bytes; bounds the work that a hostile header can cause. */
+export const MAX_SEGMENT_HEADER_BYTES = 16 * 1024;
+export const MAX_CHUNKS = 2048;
+
+export interface SegmentHeader {
+  readonly streamId: string;
+  readonly sequence: number;
+  readonly startAtUs: number;
+  readonly startMonoUs: number;
+  readonly durationUs: number;
+  readonly decodeStartUs: number;
+  readonly epoch: number;
+  readonly scopes: readonly Scope[];
+  /** Of all chunks one after another, 32 bytes. */
+  readonly sha256: Uint8Array;
+}
+
+export interface Segment extends SegmentHeader {
+  readonly chunkBytes: readonly number[];
+  readonly media: Uint8Array;
+}
+
+/** One payload from a header and its chunks (each one moof + mdat, in order of decode time). */
+export function encodeSegment(header: SegmentHeader, chunks: readonly Uint8Array[]): Buffer {
+  const chunkBytes = chunks.map(({ byteLength }) => byteLength);
+  const mediaBytes = chunkBytes.reduce((sum, bytes) => sum + bytes, 0);
+  const head = Wire.encode({ ...header, scopes: header.scopes.map(scopeToWire), chunkBytes });
+  head.uint32(MEDIA_TAG).uint32(mediaBytes);
+  return Buffer.concat([head.finish(), ...chunks]);
+}
+
+/** @throws DECODE_INVALID. Does not compare the SHA-256: that is the collector's. */
+export function decodeSegment(payload: Uint8Array): Segment {
+  const { head, media } = parsed('segment', () => splitMedia(payload));
+  const wire = parsed('segment', () => Wire.decode(head));
+  if (wire.sealing)
+    throw new LenscapError('DECODE_INVALID', 'sealed segments are not taken in yet');
+  const total = wire.chunkBytes.reduce((sum, bytes) => sum + bytes, 0);
+  if (wire.chunkBytes.length === 0 || wire.chunkBytes.length > MAX_CHUNKS)
+    throw new LenscapError('DECODE_INVALID', `chunk_bytes has to hold 1 to ${MAX_CHUNKS} sizes`);
+  if (total !== media.byteLength)
+    throw new LenscapError(
+      'DECODE_INVALID',
+      `chunks of ${total} bytes, media of ${media.byteLength}`,
+    );
+  return {
+    streamId: hexId('stream_id', wire.streamId),
+    sequence: whole('sequence', wire.sequence),
+    startAtUs: whole('start_at_us', wire.startAtUs),
+    startMonoUs: whole('start_mono_us', wire.startMonoUs),
+    durationUs: whole('duration_us', wire.durationUs, 1),
+    decodeStartUs: whole('decode_start_us', wire.decodeStartUs),
+    epoch: whole('epoch', wire.epoch, 1),
+    scopes: scopes('scopes', wire.scopes),
+    sha256: Uint8Array.from(bytesOf('sha256', wire.sha256, 32)),
+    chunkBytes: wire.chunkBytes,
+    media,
+  };
+}
+
+/** Header bytes and media bytes as views; media has to be the last field. */
+function splitMedia(payload: Uint8Array): { head: Uint8Array; media: Uint8Array } {
+  const reader = protobuf.Reader.create(payload);
+  while (reader.pos < reader.len) {
+    const at = reader.pos;
+    if (at > MAX_SEGMENT_HEADER_BYTES) break;
+    const tag = reader.uint32();
+    if (tag !== MEDIA_TAG) {
+      reader.skipType(tag & 7);
+      continue;
+    }
+    const media = reader.bytes();
+    if (reader.pos !== reader.len) break;
+    return { head: payload.subarray(0, at), media };
+  }
+  throw new LenscapError(
+    'DECODE_INVALID',
+    `a segment ends with its media, after at most ${MAX_SEGMENT_HEADER_BYTES} bytes of header`,
+  );
+}

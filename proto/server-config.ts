@@ -1,0 +1,140 @@
+// The server's configuration file: one schema with every default, unit and range.
+import { documentChecker, type Schema } from './validate.ts';
+
+export interface ServerConfig {
+  readonly mqtt: {
+    readonly host: string;
+    readonly port: number;
+    readonly publicHost: string;
+    readonly maxConnections: number;
+    readonly maxConnectionsPerAddress: number;
+    readonly connectTimeoutMs: number;
+    readonly packetTimeoutMs: number;
+    readonly maxConnectBytes: number;
+    readonly maxControlBytes: number;
+    readonly maxPacketBytes: number;
+    readonly maxInflight: number;
+  };
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly publicUrl: string | null;
+    readonly loginsPerMinute: number;
+    readonly requestsPerMinute: number;
+    readonly sessionS: number;
+    readonly playS: number;
+  };
+  readonly consent: { readonly leaseS: number };
+  readonly store: { readonly minFreeBytes: number };
+  readonly certificates: { readonly deviceDays: number };
+  readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' };
+}
+
+const integer = (description: string, value: number, minimum: number, maximum: number): Schema => ({
+  type: 'integer',
+  description,
+  default: value,
+  minimum,
+  maximum,
+});
+const host = (description: string, value: string): Schema => ({
+  type: 'string',
+  description,
+  default: value,
+  minLength: 1,
+  maxLength: 253,
+});
+const group = (description: string, properties: Record<string, Schema>): Schema => ({
+  type: 'object',
+  description,
+  default: {},
+  additionalProperties: false,
+  properties,
+});
+
+export const serverConfigSchema: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    mqtt: group('The listener for devices: MQTT 3.1.1 over TLS 1.3 with client certificates.', {
+      host: host('Address to listen on.', '127.0.0.1'),
+      port: integer('TCP port; 0 = a free one.', 8883, 0, 65535),
+      publicHost: host('Name or address by which devices reach the server.', 'localhost'),
+      maxConnections: integer('Open connections in total.', 4096, 1, 100000),
+      maxConnectionsPerAddress: integer('Open connections of one address.', 4096, 1, 100000),
+      connectTimeoutMs: integer('From TCP to an accepted CONNECT, milliseconds.', 5000, 100, 60000),
+      packetTimeoutMs: integer(
+        'From the first to the last byte of a packet, milliseconds.',
+        120000,
+        100,
+        3600000,
+      ),
+      maxConnectBytes: integer('Largest CONNECT.', 4096, 64, 65536),
+      maxControlBytes: integer(
+        'Largest packet that is neither CONNECT nor PUBLISH.',
+        65536,
+        64,
+        1048576,
+      ),
+      maxPacketBytes: integer(
+        'Largest PUBLISH, and so the largest segment.',
+        16 << 20,
+        65536,
+        256 << 20,
+      ),
+      maxInflight: integer(
+        'Unacknowledged PUBLISHes of one connection that are worked on.',
+        4,
+        1,
+        64,
+      ),
+    }),
+    http: group("The owner's API.", {
+      host: host('Address to listen on. Beyond loopback only behind a TLS proxy.', '127.0.0.1'),
+      port: integer('TCP port; 0 = a free one.', 8480, 0, 65535),
+      publicUrl: {
+        type: ['string', 'null'],
+        description: 'Address by which owners reach the API, if a proxy stands before it.',
+        default: null,
+        pattern: '^https?://',
+      },
+      loginsPerMinute: integer('Attempts to log in of one address.', 10, 1, 10000),
+      requestsPerMinute: integer('Requests of one address.', 6000, 10, 1000000),
+      sessionS: integer('Life of a login, seconds.', 30 * 86400, 60, 365 * 86400),
+      playS: integer('Life of an address to play, seconds.', 900, 10, 86400),
+    }),
+    consent: group('Consent.', {
+      leaseS: integer(
+        'How long a camera may record without hearing from the server, seconds.',
+        7 * 86400,
+        10,
+        90 * 86400,
+      ),
+    }),
+    store: group('The storage.', {
+      minFreeBytes: integer(
+        'Room that recordings leave for withdrawals and deletions, bytes.',
+        64 << 20,
+        1 << 20,
+        2 ** 40,
+      ),
+    }),
+    certificates: group('Certificates of devices.', {
+      deviceDays: integer('Life of a certificate, days.', 90, 1, 3650),
+    }),
+    log: group('What the server writes to its standard error.', {
+      level: {
+        type: 'string',
+        description: 'Least level.',
+        default: 'info',
+        enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal'],
+      },
+    }),
+  },
+};
+
+/** @throws CONFIG_INVALID, every fault with its path. */
+export const checkServerConfig = documentChecker<ServerConfig>(
+  serverConfigSchema,
+  'CONFIG_INVALID',
+);

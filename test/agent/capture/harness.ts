@@ -1,0 +1,215 @@
+// A capture on a thread of events that tests can wait for, and eyes to look at what it made.
+import { execFile } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { promisify } from 'node:util';
+import { pino } from 'pino';
+import { Capture, type CaptureConfig } from '../../../agent/capture/capture.ts';
+import { systemClock } from '../../../agent/clock.ts';
+import type { SourceConfig } from '../../../proto/agent-config.ts';
+import type { Gap } from '../../../proto/gap.ts';
+import type { SegmentHeader } from '../../../proto/segment.ts';
+import type { Stream } from '../../../proto/stream.ts';
+
+const run = promisify(execFile);
+export const BOOT_ID = '01234567-89ab-cdef-0123-456789abcdef';
+export const MOTION = new URL('../../fixtures/motion.mov', import.meta.url).pathname;
+const DEADLINE_MS = 20_000;
+
+export interface Overrides {
+  readonly video?: Partial<CaptureConfig['video']>;
+  readonly audio?: Partial<CaptureConfig['audio']>;
+  readonly segment?: Partial<CaptureConfig['segment']>;
+  readonly capture?: Partial<CaptureConfig['capture']>;
+}
+
+/** Small pictures and short times. */
+export function captureConfig(source: SourceConfig, over: Overrides = {}): CaptureConfig {
+  return {
+    source,
+    video: {
+      width: 160,
+      height: 120,
+      frameRate: 15,
+      bitrateKbps: 200,
+      keyframeIntervalMs: 1000,
+      encoder: 'auto',
+      ...over.video,
+    },
+    audio: { source: 'source', device: 'default', codec: 'aac', bitrateKbps: 64, ...over.audio },
+    segment: { durationMs: 1000, ...over.segment },
+    capture: {
+      stallTimeoutMs: 4000,
+      startTimeoutMs: 10000,
+      backoffMinMs: 100,
+      backoffMaxMs: 500,
+      clockJumpMs: 1000,
+      ...over.capture,
+    },
+  };
+}
+
+export interface Recorded {
+  readonly header: SegmentHeader;
+  readonly chunks: readonly Uint8Array[];
+  readonly stream: Stream;
+  /** Monotonic time at which it was handed over. */
+  readonly atUs: number;
+}
+
+/** A capture that runs, with all that its sink got. */
+export class Recording {
+  readonly streams: Stream[] = [];
+  readonly segments: Recorded[] = [];
+  readonly gaps: Gap[] = [];
+  readonly order: string[] = [];
+  log = '';
+  isOver = false;
+  readonly #stop = new AbortController();
+  readonly #revoke = new AbortController();
+  readonly #news = new EventEmitter();
+  readonly ended: Promise<void>;
+
+  constructor(config: CaptureConfig, audio = true) {
+    const sink = {
+      stream: (stream: Stream) => this.#note('stream', () => this.streams.push(stream)),
+      segment: (header: SegmentHeader, chunks: readonly Uint8Array[]) =>
+        this.#note('segment', () => {
+          const stream = this.streams.find(({ streamId }) => streamId === header.streamId);
+          if (stream === undefined) throw new Error('a segment came before its stream');
+          this.segments.push({ header, chunks, stream, atUs: systemClock.monoUs() });
+        }),
+      gap: (gap: Gap) => this.#note('gap', () => this.gaps.push(gap)),
+    };
+    const lines = new Writable({
+      write: (line, _encoding, done) => {
+        this.log += String(line);
+        this.#news.emit('news');
+        done();
+      },
+    });
+    const capture = new Capture({
+      config,
+      log: pino({ level: 'debug' }, lines),
+      clock: systemClock,
+      random: () => 0,
+      bootId: BOOT_ID,
+      sink,
+    });
+    const permit = { epoch: 7, audio, revoked: this.#revoke.signal };
+    this.ended = capture.run(this.#stop.signal, permit).then(() => {
+      this.isOver = true;
+      this.#news.emit('news');
+    });
+  }
+
+  /** Resolves when the condition holds; rejects after a deadline. */
+  async until(what: string, holds: () => boolean, deadlineMs = DEADLINE_MS): Promise<void> {
+    const signal = AbortSignal.timeout(deadlineMs);
+    while (!holds())
+      await once(this.#news, 'news', { signal }).catch(() => {
+        throw new Error(`waited in vain for: ${what}\n${this.order.join(' ')}\n${this.log}`);
+      });
+  }
+
+  stop(): Promise<void> {
+    this.#stop.abort();
+    return this.ended;
+  }
+
+  revoke(): Promise<void> {
+    this.#revoke.abort();
+    return this.ended;
+  }
+
+  /** The segment as a file that has to play alone. */
+  async write(dir: string, index: number): Promise<string> {
+    const { stream, chunks } = this.segments[index] ?? never('no such segment');
+    return writeMedia(join(dir, `segment-${index}.mp4`), [stream.init, ...chunks]);
+  }
+
+  /** All segments of the first stream, one after another. */
+  writeAll(dir: string, name = 'all.mp4'): Promise<string> {
+    const { stream } = this.segments[0] ?? never('no segment');
+    const chunks = this.segments.filter((one) => one.stream === stream).flatMap((one) => one.chunks);
+    return writeMedia(join(dir, name), [stream.init, ...chunks]);
+  }
+
+  #note(what: string, act: () => void): void {
+    act();
+    this.order.push(what);
+    this.#news.emit('news');
+  }
+}
+
+async function writeMedia(path: string, parts: readonly Uint8Array[]): Promise<string> {
+  await writeFile(path, Buffer.concat(parts));
+  return path;
+}
+
+export function never(what: string): never {
+  throw new Error(what);
+}
+
+/** What ffmpeg complains about when it decodes all of a file; empty when it is sound. */
+export async function decodeErrors(path: string): Promise<string> {
+  try {
+    return (await run('ffmpeg', ['-v', 'error', '-xerror', '-i', path, '-f', 'null', '-'])).stderr;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** Fields of the packets of a stream (`v` or `a`). */
+export async function packets(path: string, stream: string, fields: string): Promise<string[][]> {
+  const args = ['-v', 'error', '-select_streams', stream, '-show_entries', `packet=${fields}`];
+  const { stdout } = await run('ffprobe', [...args, '-of', 'csv=p=0', path], {
+    maxBuffer: 64 << 20,
+  });
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.split(','));
+}
+
+/** Hashes of the payloads of a stream's packets, in order. */
+export async function payloadHashes(path: string, stream: string): Promise<string[]> {
+  const args = ['-v', 'error', '-i', path, '-map', `0:${stream}`, '-c', 'copy'];
+  const { stdout } = await run('ffmpeg', [...args, '-f', 'framemd5', '-'], { maxBuffer: 64 << 20 });
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.split(',').at(-1)?.trim() ?? '');
+}
+
+export async function ffmpeg(...args: readonly string[]): Promise<void> {
+  await run('ffmpeg', ['-v', 'error', '-y', ...args]);
+}
+
+/** Process ids of the children of a process (this one if absent) whose command names the child. */
+export function childPids(pid = process.pid): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .map(Number)
+    .filter((child) => child > 0 && commandOf(child).includes('capture/child.ts'));
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Whether a process exists and is not a zombie. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

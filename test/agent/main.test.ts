@@ -1,0 +1,141 @@
+// The real process with the shipped test source against a real broker: from start to a clean end.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { decodeSegment } from '../../proto/segment.ts';
+import { consent, DEVICE, grant } from './consent/grants.ts';
+import { makeAuthority, makePair } from './uplink/pki.ts';
+import { eventually } from './uplink/rig.ts';
+import { type ServerOptions, TestServer } from './uplink/server.ts';
+
+const main = new URL('../../agent/main.ts', import.meta.url).pathname;
+const authority = await makeAuthority('authority');
+const pair = await makePair(authority, DEVICE);
+
+async function start(t: Tap, options: Partial<ServerOptions> = {}) {
+  const server = new TestServer({
+    pair: await makePair(authority, 'server', { type: 'ip', value: '127.0.0.1' }),
+    ca: authority.pem,
+    deviceId: DEVICE,
+    onPublish: ({ ack }) => ack(),
+    onReady: () => undefined,
+    ...options,
+  });
+  await server.start();
+  const dir = t.testdir();
+  const consentKey = consent.publicKey.export({ type: 'spki', format: 'pem' });
+  const at = { host: '127.0.0.1', port: server.port };
+  const bundle = {
+    version: 1,
+    deviceId: DEVICE,
+    ...pair,
+    server: at,
+    ca: authority.pem,
+    consentKey,
+  };
+  writeFileSync(join(dir, 'identity.json'), JSON.stringify(bundle), { mode: 0o600 });
+  const config = {
+    identity: 'identity.json',
+    stateDir: 'state',
+    source: { type: 'test' },
+    video: { width: 320, height: 240, frameRate: 15, keyframeIntervalMs: 1000 },
+    segment: { durationMs: 1000 },
+    uplink: { backoffMinMs: 50, backoffMaxMs: 200, drainTimeoutMs: 2000 },
+    log: { level: 'debug' },
+  };
+  writeFileSync(join(dir, 'agent.json'), JSON.stringify(config));
+  const child = spawn(process.execPath, [main, 'run', '--config', join(dir, 'agent.json')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const run = { server, child, dir, text: '' };
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    run.text += text;
+  });
+  t.teardown(() => {
+    child.kill('SIGKILL');
+    server.close();
+  });
+  return run;
+}
+interface Tap {
+  testdir(): string;
+  teardown(end: () => void): void;
+}
+
+/** Processes that were started by this one and still run. */
+function childrenOf({ pid }: ChildProcess): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return (
+          readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === String(pid)
+        );
+      } catch {
+        return false;
+      }
+    });
+}
+
+const isAlive = (pid: string) => {
+  try {
+    process.kill(Number(pid), 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+t.test('a consented camera records, obeys a withdrawal, and ends in order', async (t) => {
+  const { server, child, text, ...run } = await start(t, {
+    onReady: (ready) => ready.say('grant', grant(1, ['video'])),
+  });
+  const segments = () => server.nouns().filter((noun) => noun === 'segment').length;
+  await eventually('two segments', () => segments() >= 2);
+  t.same(server.nouns().slice(0, 2), ['applied', 'stream']);
+  const [capture] = childrenOf(child);
+  t.ok(capture, 'the capture is a process of its own');
+  const startMs = performance.now();
+  server.say('grant', grant(2, []));
+  await eventually('capture ended', () => !isAlive(capture ?? ''));
+  t.comment(`withdrawal to capture ended: ${Math.round(performance.now() - startMs)} ms`);
+  await eventually('reported', () => server.nouns().filter((n) => n === 'applied').length === 2);
+  const before = segments();
+  server.say('grant', grant(3, ['video']));
+  await eventually('records again', () => segments() > before);
+  const first = server.received.filter(({ noun }) => noun === 'segment')[before];
+  t.match(decodeSegment(first?.payload ?? Buffer.alloc(0)), { epoch: 3, sequence: 0 });
+  const [second] = childrenOf(child);
+  child.kill('SIGTERM');
+  t.same(await once(child, 'exit'), [0, null]);
+  t.notOk(isAlive(second ?? ''), 'no child is left');
+  t.ok(readFileSync(join(run.dir, 'state', 'grant')).length > 0);
+});
+
+t.test('without consent nothing is captured, and nothing but the wait goes on', async (t) => {
+  const run = await start(t, { onReady: (ready) => ready.say('grant', grant(1, [])) });
+  await eventually('connected', () => run.server.nouns().includes('applied'));
+  t.same(childrenOf(run.child), []);
+  run.child.kill('SIGHUP');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  t.same(run.server.nouns(), ['applied']);
+  run.child.kill('SIGINT');
+  t.same(await once(run.child, 'exit'), [0, null]);
+  t.notOk(run.text.includes(pair.privateKey.split('\n')[1] ?? ''), 'the key is in no log');
+});
+
+t.test('a second signal ends the process at once', async (t) => {
+  const run = await start(t, {
+    onReady: (ready) => ready.say('grant', grant(1, ['video'])),
+    onPublish: () => undefined,
+  });
+  await eventually('sent', () => run.server.nouns().includes('stream'));
+  const children = childrenOf(run.child);
+  run.child.kill('SIGTERM');
+  await eventually('heard', () => run.text.includes('"stopping"'));
+  run.child.kill('SIGTERM');
+  t.same(await once(run.child, 'exit'), [143, null]);
+  await eventually('children gone', () => !children.some(isAlive));
+});

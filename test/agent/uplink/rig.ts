@@ -1,0 +1,120 @@
+// An uplink with a real gate and a real spool, joined to a test server.
+import { pino } from 'pino';
+import { systemClock } from '../../../agent/clock.ts';
+import { Gate } from '../../../agent/consent/gate.ts';
+import { MemorySpool } from '../../../agent/spool/memory-spool.ts';
+import { Uplink } from '../../../agent/uplink/uplink.ts';
+import { consent, DEVICE, grant } from '../consent/grants.ts';
+import { header, media, stream } from '../spool/captured.ts';
+import { makeAuthority, makePair } from './pki.ts';
+import { type ServerOptions, TestServer } from './server.ts';
+
+export const authority = await makeAuthority('authority');
+export const other = await makeAuthority('another authority');
+export const devicePair = await makePair(authority, DEVICE);
+export const serverPair = await makePair(authority, 'server', { type: 'dns', value: 'localhost' });
+
+export const config = {
+  window: 2,
+  keepaliveS: 60,
+  connectTimeoutMs: 5000,
+  ackTimeoutMs: 5000,
+  backoffMinMs: 20,
+  backoffMaxMs: 100,
+  drainTimeoutMs: 3000,
+};
+
+export interface RigOptions extends Partial<ServerOptions> {
+  readonly stateDir: string;
+  readonly config?: Partial<typeof config>;
+  readonly identity?: {
+    ca?: string;
+    certificate?: string;
+    privateKey?: string;
+    host?: string;
+    port?: number;
+  };
+  readonly grantTimeoutMs?: number;
+}
+
+export type Rig = Awaited<ReturnType<typeof makeRig>>;
+
+/** By default the server grants video at epoch 1 and acknowledges everything. */
+export async function makeRig(options: RigOptions) {
+  const server = new TestServer({
+    pair: serverPair,
+    ca: authority.pem,
+    deviceId: DEVICE,
+    onPublish: ({ ack }) => ack(),
+    onReady: (ready) => ready.say('grant', grant(1, ['video'])),
+    ...options,
+  });
+  await server.start();
+  const lines: { level: number; msg: string; code?: string; nextAttemptMs?: number }[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const spool = new MemorySpool({ maxBytes: 1 << 20, onOverflow: () => undefined });
+  const gate = new Gate({
+    stateDir: options.stateDir,
+    identity: { deviceId: DEVICE, consentKey: consent.publicKey },
+    clock: systemClock,
+    log,
+    retain: (mayKeep) => spool.retain(mayKeep),
+  });
+  const { host = 'localhost', port = server.port, ...pems } = options.identity ?? {};
+  const uplink = new Uplink({
+    identity: {
+      deviceId: DEVICE,
+      ca: authority.pem,
+      ...devicePair,
+      ...pems,
+      server: { host, port },
+    },
+    config: { ...config, ...options.config },
+    spool,
+    gate,
+    clock: systemClock,
+    log,
+    random: () => 0.5,
+    grantTimeoutMs: options.grantTimeoutMs ?? 5000,
+  });
+  const stop = new AbortController();
+  let running: Promise<void> | undefined;
+  return {
+    server,
+    spool,
+    gate,
+    lines,
+    start: () => {
+      running = uplink.run(stop.signal);
+    },
+    /** Asks for the end and waits for it; returns how long it took. */
+    stop: async () => {
+      const startMs = performance.now();
+      stop.abort();
+      await running;
+      return performance.now() - startMs;
+    },
+    end: async () => {
+      spool.retain(() => false);
+      stop.abort();
+      server.close();
+      await running;
+    },
+  };
+}
+
+/** One stream with so many segments. */
+export function fill({ spool }: Pick<Rig, 'spool'>, segments: number, name = 'a'): void {
+  spool.stream(stream(name));
+  for (let sequence = 0; sequence < segments; sequence += 1)
+    spool.segment(header(name, sequence), media());
+}
+
+/** Waits until a condition holds; fails after ten seconds. */
+export async function eventually(what: string, holds: () => boolean): Promise<void> {
+  const endMs = performance.now() + 10_000;
+  while (!holds()) {
+    if (performance.now() > endMs) throw new Error(`did not happen: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,175 @@
+// The product as the bench uses it: real processes, the operator's verbs, the owner's API.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkIdentity } from '../../proto/identity.ts';
+import { readDocument } from '../../proto/validate.ts';
+import type { Device } from './load/messages.ts';
+import { run, type Started, start, stop } from './processes.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const SERVER = join(ROOT, 'broker', 'main.ts');
+const AGENT = join(ROOT, 'agent', 'main.ts');
+const EMAIL = 'owner@bench.example';
+const PASSWORD = 'a password for the bench';
+const START_MS = 30_000;
+
+/** Free ports, and room for a poll that never rests. */
+const CONFIG = {
+  mqtt: { port: 0 },
+  http: { port: 0, loginsPerMinute: 10_000, requestsPerMinute: 1_000_000 },
+};
+
+export const CLIP = join(ROOT, 'test', 'fixtures', 'motion.mov');
+export const PROJECT = ROOT;
+
+/** A data folder with one owner. */
+export async function makeData(folder: string): Promise<void> {
+  const password = join(folder, 'password');
+  writeFileSync(password, PASSWORD, { mode: 0o600 });
+  writeFileSync(configPath(folder), JSON.stringify(CONFIG));
+  const data = ['--data', dataPath(folder), '--config', configPath(folder)];
+  const args = [SERVER, 'account', 'add', EMAIL, ...data, '--password-file', password];
+  await run(process.execPath, args);
+}
+
+/** Makes devices; their bundles lie beside the data. `port` is where they connect. */
+export async function addDevices(folder: string, count: number, port: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const data = ['--data', dataPath(folder), '--config', configPath(folder)];
+    const device = ['--account', EMAIL, '--name', `camera ${i}`, '--out', bundlePath(folder, i)];
+    const server = ['--server', `localhost:${port}`];
+    await run(process.execPath, [SERVER, 'device', 'add', ...data, ...device, ...server]);
+  }
+}
+
+const dataPath = (folder: string): string => join(folder, 'data');
+const configPath = (folder: string): string => join(folder, 'server.json');
+export const bundlePath = (folder: string, index: number): string =>
+  join(folder, `device-${index}.json`);
+
+export function readBundle(folder: string, index: number): Device & { readonly ca: string } {
+  const path = bundlePath(folder, index);
+  const { deviceId, privateKey, certificate, ca } = readDocument(
+    path,
+    'IDENTITY_INVALID',
+    checkIdentity,
+  );
+  return { deviceId, key: privateKey, certificate, ca };
+}
+
+/** What the owner sees of a camera. */
+export interface DeviceState {
+  readonly id: string;
+  readonly epoch: number;
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+/** A running server, logged in to as its owner. */
+export class Server {
+  readonly started: Started;
+  readonly mqttPort: number;
+  readonly #httpUrl: string;
+  #token = '';
+  #policySha256 = '';
+
+  private constructor(started: Started, mqttPort: number, httpUrl: string) {
+    this.started = started;
+    this.mqttPort = mqttPort;
+    this.#httpUrl = httpUrl;
+  }
+
+  static async start(folder: string, nodeOptions: readonly string[] = []): Promise<Server> {
+    const data = ['--data', dataPath(folder), '--config', configPath(folder)];
+    const started = start(process.execPath, [...nodeOptions, SERVER, 'serve', ...data]);
+    await started.line(/"msg":"listening"/, START_MS);
+    const address: unknown = JSON.parse(
+      readFileSync(join(dataPath(folder), 'run', 'server.json'), 'utf8'),
+    );
+    const server = new Server(started, numberIn(address, 'mqttPort'), textIn(address, 'httpUrl'));
+    server.#token = textIn(
+      await server.#call('POST', '/api/login', { email: EMAIL, password: PASSWORD }),
+      'token',
+    );
+    server.#policySha256 = textIn(await server.#call('GET', '/api/policy'), 'sha256');
+    return server;
+  }
+
+  /** Consent to video and audio; returns the epoch. */
+  async grant(deviceId: string): Promise<number> {
+    await this.#call('POST', `/api/devices/${deviceId}/consent/grant`, {
+      scopes: ['video', 'audio'],
+      policySha256: this.#policySha256,
+    });
+    return (await this.device(deviceId)).epoch;
+  }
+
+  async withdraw(deviceId: string): Promise<void> {
+    await this.#call('POST', `/api/devices/${deviceId}/consent/withdraw`, {});
+  }
+
+  async device(deviceId: string): Promise<DeviceState> {
+    const state = await this.#call('GET', `/api/devices/${deviceId}`);
+    return {
+      id: textIn(state, 'id'),
+      epoch: numberIn(state, 'epoch'),
+      segments: numberIn(state, 'segments'),
+      bytes: numberIn(state, 'bytes'),
+    };
+  }
+
+  /** Ends the server; returns the p99 of its event-loop delay, ms. */
+  async stop(): Promise<number> {
+    await stop(this.started);
+    const line = this.started.stderr.find((text) => text.includes('"eventLoopDelayP99Ms"'));
+    return Number(/"eventLoopDelayP99Ms":([\d.]+)/.exec(line ?? '')?.[1] ?? Number.NaN);
+  }
+
+  async #call(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+    const answer = await fetch(`${this.#httpUrl}${path}`, {
+      method,
+      headers: {
+        ...(this.#token === '' ? {} : { authorization: `Bearer ${this.#token}` }),
+        ...(body ? { 'content-type': 'application/json' } : {}),
+      },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    return text === '' ? null : JSON.parse(text);
+  }
+}
+
+/** Compares index, objects and ledger; the server may run. Returns the segments it counted. */
+export async function verify(folder: string): Promise<number> {
+  const data = ['--data', dataPath(folder), '--config', configPath(folder)];
+  const report: unknown = JSON.parse(
+    await run(process.execPath, [SERVER, 'verify', '--json', ...data]),
+  );
+  return numberIn(report, 'segments');
+}
+
+/** An agent on a bundle. `parts` go over the configuration. */
+export function startAgent(folder: string, index: number, parts: object): Started {
+  const path = join(folder, `agent-${index}.json`);
+  const identity = bundlePath(folder, index);
+  const stateDir = join(folder, `agent-state-${index}`);
+  writeFileSync(path, JSON.stringify({ identity, stateDir, ...parts }));
+  return start(process.execPath, [AGENT, 'run', '--config', path]);
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+function textIn(value: unknown, name: string): string {
+  const field = fieldOf(value, name);
+  if (typeof field !== 'string') throw new Error(`no ${name} in ${JSON.stringify(value)}`);
+  return field;
+}
+
+function numberIn(value: unknown, name: string): number {
+  const field = fieldOf(value, name);
+  if (typeof field !== 'number') throw new Error(`no ${name} in ${JSON.stringify(value)}`);
+  return field;
+}

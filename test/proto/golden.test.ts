@@ -1,0 +1,156 @@
+// The wire format is a promise to cameras in the field: these bytes may be added to, never changed.
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import t from 'tap';
+import { decodeGap, encodeGap } from '../../proto/gap.ts';
+import { signGrant, verifyGrant } from '../../proto/grant.ts';
+import { decodeSegment, encodeSegment } from '../../proto/segment.ts';
+import { decodeStream, encodeStream } from '../../proto/stream.ts';
+import { decodeApplied, decodeVerdict, encodeApplied, encodeVerdict } from '../../proto/verdict.ts';
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const streamId = '000102030405060708090a0b0c0d0e0f';
+const bootId = '11111111-2222-4333-8444-555555555555';
+
+const stream = {
+  streamId,
+  bootId,
+  startAtUs: 1_790_000_000_000_001,
+  startMonoUs: 5_000_000,
+  epoch: 3,
+  scopes: ['video', 'audio'],
+  tracks: [
+    {
+      kind: 'video',
+      trackId: 1,
+      codec: 'avc1.42c01f',
+      timescale: 90000,
+      width: 640,
+      height: 360,
+      sampleRate: 0,
+      channels: 0,
+    },
+    {
+      kind: 'audio',
+      trackId: 2,
+      codec: 'mp4a.40.2',
+      timescale: 90000,
+      width: 0,
+      height: 0,
+      sampleRate: 48000,
+      channels: 1,
+    },
+  ],
+  init: Buffer.from('init'),
+} as const;
+
+const GOLDEN = {
+  stream:
+    '0a203030303130323033303430353036303730383039306130623063306430653066122431313131' +
+    '313131312d323232322d343333332d383434342d3535353535353535353535351881c097d1edff96' +
+    '0320c096b1022803320201023a1b080110011a0b617663312e3432633031662090bf0528800530e8' +
+    '023a19080210021a096d7034612e34302e322090bf053880f70240017a04696e6974',
+  segment:
+    '0a2030303031303230333034303530363037303830393061306230633064306530661881c097d1ed' +
+    'ff960320c096b102288092f40138034201014a20abababababababababababababababababababab' +
+    'abababababababababababab520208047a0c6d6f6f666d6461746d6f7265',
+  gap:
+    '0a203030303130323033303430353036303730383039306130623063306430653066122431313131' +
+    '313131312d323232322d343333332d383434342d3535353535353535353535351881c097d1edff96' +
+    '0320c096b102280130023803420f434150545552455f5354414c4c4544',
+  verdicts: [
+    '0a203030303130323033303430353036303730383039306130623063306430653066220f434f4e53' +
+      '454e545f4d495353494e47280132026e6f',
+    '0a2030303031303230333034303530363037303830393061306230633064306530661000220f434f' +
+      '4e53454e545f4d495353494e47280132026e6f',
+    '1a203030303130323033303430353036303730383039306130623063306430653066220f434f4e53' +
+      '454e545f4d495353494e47280132026e6f',
+  ],
+  applied: '08071081c097d1edff9603',
+  grant:
+    '0a4b0a1463616d2d6162636465666768696a6b6c6d6e6f7010031a0201022220cdcdcdcdcdcdcdcd' +
+    'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd2881c097d1edff96033080f524124057' +
+    '3020d56a60cc6ba46cd72b969fed09831fad8946dfbb16ee5098eee9c89c1d725e12853ab968e142' +
+    'f592204f0e563d2a8ceee8cfc55cf75d1de90d478dfc0a1a085e3dc044c49e00e0',
+};
+
+t.test('a stream has its golden bytes', async (t) => {
+  const bytes = encodeStream(stream);
+  t.equal(hex(bytes), GOLDEN.stream);
+  t.same({ ...decodeStream(bytes), init: 'init' }, { ...stream, init: 'init' });
+});
+
+t.test('a segment has its golden bytes and its media come last', async (t) => {
+  const header = {
+    streamId,
+    sequence: 0,
+    startAtUs: 1_790_000_000_000_001,
+    startMonoUs: 5_000_000,
+    durationUs: 4_000_000,
+    decodeStartUs: 0,
+    epoch: 3,
+    scopes: ['video'],
+    sha256: new Uint8Array(32).fill(0xab),
+  } as const;
+  const bytes = encodeSegment(header, [Buffer.from('moofmdat'), Buffer.from('more')]);
+  t.equal(hex(bytes), GOLDEN.segment);
+  const { media, ...decoded } = decodeSegment(bytes);
+  t.equal(Buffer.from(media).toString(), 'moofmdatmore');
+  t.equal(media.buffer, bytes.buffer, 'media are a view of the payload');
+  t.same(decoded, { ...header, chunkBytes: [8, 4] });
+});
+
+t.test('a gap has its golden bytes', async (t) => {
+  const gap = {
+    gapId: streamId,
+    bootId,
+    startAtUs: 1_790_000_000_000_001,
+    startMonoUs: 5_000_000,
+    durationUs: 1,
+    reason: 'source_stalled',
+    epoch: 3,
+    code: 'CAPTURE_STALLED',
+  } as const;
+  const bytes = encodeGap(gap);
+  t.equal(hex(bytes), GOLDEN.gap);
+  t.same(decodeGap(bytes), gap);
+});
+
+t.test('a verdict has its golden bytes for each kind of target', async (t) => {
+  const rest = { code: 'CONSENT_MISSING', erase: true, detail: 'no' } as const;
+  const targets = [
+    { kind: 'stream', streamId },
+    { kind: 'segment', streamId, sequence: 0 },
+    { kind: 'gap', gapId: streamId },
+  ] as const;
+  for (const [position, target] of targets.entries()) {
+    const bytes = encodeVerdict({ target, ...rest });
+    t.equal(hex(bytes), GOLDEN.verdicts[position]);
+    t.same(decodeVerdict(bytes), { target, ...rest });
+  }
+});
+
+t.test('applied has its golden bytes', async (t) => {
+  const bytes = encodeApplied({ epoch: 7, atUs: 1_790_000_000_000_001 });
+  t.equal(hex(bytes), GOLDEN.applied);
+  t.same(decodeApplied(bytes), { epoch: 7, atUs: 1_790_000_000_000_001 });
+});
+
+t.test('a grant has its golden bytes, signature included', async (t) => {
+  // RFC 8410 key of 32 bytes 0x2a; Ed25519 is deterministic.
+  const key = createPrivateKey({
+    key: Buffer.from(`302e020100300506032b657004220420${'2a'.repeat(32)}`, 'hex'),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  const grant = {
+    deviceId: 'cam-abcdefghijklmnop',
+    epoch: 3,
+    scopes: ['video', 'audio'],
+    policySha256: new Uint8Array(32).fill(0xcd),
+    issuedAtUs: 1_790_000_000_000_001,
+    leaseS: 604_800,
+  } as const;
+  const bytes = signGrant(grant, key);
+  t.equal(hex(bytes), GOLDEN.grant);
+  t.same(verifyGrant(bytes, createPublicKey(key), grant.deviceId), grant);
+});

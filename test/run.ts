@@ -1,0 +1,56 @@
+// Runs the checks (formatting and lint, types, generated code) and then all tests, and closes on the
+// plain line `N passed, N failed`. A check counts as one.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+const CHECKS: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
+  ['formatting and lint', 'node_modules/.bin/biome', 'check', '--error-on-warnings', '.'],
+  ['types', 'node_modules/.bin/tsc', '--noEmit'],
+];
+
+/** Exit status of a command whose output goes through here, line by line. */
+async function run(
+  command: string,
+  args: readonly string[],
+  onLine: (line: string) => void,
+): Promise<number> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const closed = once(child, 'close');
+  for await (const line of createInterface({ input: child.stdout })) onLine(line);
+  const [code] = await closed;
+  return typeof code === 'number' ? code : 1;
+}
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+let passed = 0;
+let failed = 0;
+for (const [name, command, ...args] of CHECKS) {
+  const code = await run(command, args, print);
+  print(`# check: ${name}: ${code === 0 ? 'ok' : 'FAILED'}`);
+  if (code === 0) passed++;
+  else failed++;
+}
+
+if (!process.argv.includes('--check')) {
+  const counts = new Map<string, number>();
+  const code = await run(
+    'node_modules/.bin/tap',
+    ['--reporter=tap', '--disable-coverage', '--jobs=2', ...process.argv.slice(2)],
+    (line) => {
+      print(line);
+      if (!line.startsWith('# {')) return;
+      for (const [, key, value] of line.matchAll(/(\w+): (\d+)/g))
+        counts.set(key ?? '', Number(value));
+    },
+  );
+  const failures =
+    (counts.get('fail') ?? 0) + (counts.get('skip') ?? 0) + (counts.get('todo') ?? 0);
+  passed += counts.get('pass') ?? 0;
+  failed += failures === 0 && (code !== 0 || !counts.has('pass')) ? 1 : failures;
+}
+print(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
