@@ -7,11 +7,11 @@ import type { Fault } from './protocol.ts';
 const RULES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/unauthorized|not authorized|\b401\b/i, 'CAPTURE_UNAUTHORIZED'],
   [
-    /no element|no property|could not link|missing a plug-in|could not determine type|no playable|no known streams|no valid frames|not-negotiated|wrong type|unsupported|not supported|cannot demux|no supported stream|contains no data|could not decode|failed to decode|invalid|moov/i,
+    /no element|no property|could not link|missing a plug-in|could not determine type|appears to be|no playable|no known streams|no valid frames|not-negotiated|wrong type|unsupported|not supported|cannot demux|no supported stream|contains no data|could not decode|failed to decode|invalid|moov/i,
     'CAPTURE_UNSUPPORTED',
   ],
   [
-    /not found|no such|cannot identify device|could not open|could not connect|failed to connect|could not read|could not receive|could not write|connection|not a (capture|output) device|permission denied|is busy|no cameras?|could not find/i,
+    /not found|no such|cannot identify device|getting capabilities|could not open|could not connect|failed to connect|could not read|could not receive|could not write|connection|not a (capture|output) device|permission denied|is busy|no cameras?|could not find/i,
     'CAPTURE_NO_SOURCE',
   ],
 ];

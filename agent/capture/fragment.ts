@@ -1,5 +1,5 @@
 // What a moof box says about its one track: decode time, length, and whether it begins with a
-// keyframe.
+// keyframe; and the one repair that is made to it.
 import { children, malformed, needBox, reading } from './boxes.ts';
 
 export interface Fragment {
@@ -82,4 +82,32 @@ function parseRun(trun: Buffer, defaults: Defaults): Run {
     for (let sample = 0; sample < sampleCount; sample += 1)
       duration += trun.readUInt32BE(at + sample * stride);
   return { sampleCount, duration, firstFlags: firstFlags ?? defaults.flags };
+}
+
+/**
+ * Gives samples of no length half of their neighbour's, in place. They come from sources that have
+ * two samples at one time, such as a recording where it begins again, and upset decoders.
+ * @throws CAPTURE_FAILED when a moof (header included) is damaged.
+ */
+export function mendDurations(moof: Buffer): void {
+  reading('moof', () => {
+    for (const { type, body } of children(needBox(moof.subarray(8), 'traf')))
+      if (type === 'trun') mendRun(body);
+  });
+}
+
+function mendRun(trun: Buffer): void {
+  const present = trun.readUIntBE(1, 3);
+  if (!(present & 0x100)) return;
+  const count = trun.readUInt32BE(4);
+  const first = 8 + (present & 0x1 ? 4 : 0) + (present & 0x4 ? 4 : 0);
+  const stride = 4 * [0x100, 0x200, 0x400, 0x800].filter((flag) => present & flag).length;
+  for (let sample = 0; sample < count; sample += 1) {
+    const at = first + sample * stride;
+    if (trun.readUInt32BE(at) !== 0 || count < 2) continue;
+    const neighbour = first + (sample === 0 ? 1 : sample - 1) * stride;
+    const half = trun.readUInt32BE(neighbour) >> 1;
+    trun.writeUInt32BE(half, at);
+    trun.writeUInt32BE(trun.readUInt32BE(neighbour) - half, neighbour);
+  }
 }

@@ -8,7 +8,7 @@ import type { Stream, Track } from '../../proto/stream.ts';
 import type { Clock } from '../clock.ts';
 import { BoxSplitter } from './box-splitter.ts';
 import { malformed } from './boxes.ts';
-import { type Fragment, parseFragment } from './fragment.ts';
+import { type Fragment, mendDurations, parseFragment } from './fragment.ts';
 import { parseMovie } from './movie.ts';
 import { type Chunk, type Cut, Segmenter, type SegmenterLimits } from './segmenter.ts';
 
@@ -68,7 +68,7 @@ export class Recorder {
     if (this.#isClosed) return;
     if (type === 'ftyp') this.#ftyp = box;
     else if (type === 'moov') this.#movie(box);
-    else if (type === 'moof') this.#moof = { box, fragment: parseFragment(box) };
+    else if (type === 'moof') this.#fragment(box);
     else if (type === 'mdat') this.#media(box);
   }
 
@@ -82,6 +82,11 @@ export class Recorder {
     this.#init = Buffer.concat([this.#ftyp, moov]);
     this.#stream = undefined;
     this.#zeroMonoUs = Number.POSITIVE_INFINITY;
+  }
+
+  #fragment(moof: Buffer): void {
+    mendDurations(moof);
+    this.#moof = { box: moof, fragment: parseFragment(moof) };
   }
 
   #media(mdat: Buffer): void {

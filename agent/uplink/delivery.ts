@@ -49,6 +49,8 @@ export class Delivery {
   #pause: NodeJS.Timeout | undefined;
   #over: LenscapError | undefined;
   #delivered = 0;
+  #session: Session | undefined;
+  #wasWithdrawn = false;
 
   constructor(deps: DeliveryDeps) {
     this.#deps = deps;
@@ -57,6 +59,11 @@ export class Delivery {
   /** Items acknowledged so far. */
   get delivered(): number {
     return this.#delivered;
+  }
+
+  /** Whether the connection was cut to keep back what was withdrawn while it was being sent. */
+  get wasWithdrawn(): boolean {
+    return this.#wasWithdrawn;
   }
 
   /** What the server says, in order of arrival; may come before run(). */
@@ -72,6 +79,7 @@ export class Delivery {
    */
   async run(session: Session, stop: AbortSignal, cut: AbortSignal): Promise<LenscapError | null> {
     const { spool, gate, grantTimeoutMs } = this.#deps;
+    this.#session = session;
     const wake = () => this.#wake.resolve();
     const ending = new AbortController();
     const options = { signal: ending.signal };
@@ -200,6 +208,17 @@ export class Delivery {
     if (accepted.outcome === 'ignored') return;
     this.#isSynced = true;
     if (accepted.outcome === 'applied') this.#epochToReport = accepted.epoch;
+    this.#keepBackWithdrawn();
+  }
+
+  /** On a slow line the rest of a withdrawn item would still leave, and the report behind it. */
+  #keepBackWithdrawn(): void {
+    const { gate } = this.#deps;
+    const flights = [...this.#flights.values()];
+    if (this.#session === undefined || this.#session.unsentBytes() === 0) return;
+    if (flights.every(({ item }) => gate.mayKeep(capturedIn(item)))) return;
+    this.#wasWithdrawn = true;
+    this.#session.drop(new Error('consent was withdrawn for what was being sent'));
   }
 
   #receiveVerdict(payload: Uint8Array): void {

@@ -30,6 +30,8 @@ export interface Session {
   publish(noun: UpNoun, payload: Uint8Array): Promise<void>;
   /** Resolves when the connection is over, with why. Never rejects. */
   readonly lost: Promise<LenscapError>;
+  /** Bytes handed over that have not left this process yet. */
+  unsentBytes(): number;
   /** Ends the connection at once. */
   drop(cause: Error): void;
   /** Takes leave of the server and ends the connection. */
@@ -109,6 +111,10 @@ class MqttSession implements Session {
       else resolve();
     });
     await this.#orLost(promise).finally(() => clearTimeout(timer));
+  }
+
+  unsentBytes(): number {
+    return this.#client.stream.writableLength;
   }
 
   drop(cause: Error): void {

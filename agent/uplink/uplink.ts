@@ -71,7 +71,10 @@ export class Uplink {
       startUs = clock.monoUs();
       this.#isConnected = true;
       log.info({ connection: 'up', server: identity.server }, 'connected');
-      return await delivery.run(session, stop, cut);
+      const error = await delivery.run(session, stop, cut);
+      if (!delivery.wasWithdrawn) return error;
+      log.info('connecting anew, to keep back what was withdrawn while it was being sent');
+      return null;
     } catch (error) {
       return cut.aborted ? null : toLenscapError(error);
     } finally {

@@ -108,8 +108,10 @@ t.test('a consented camera records, obeys a withdrawal, and ends in order', asyn
   const first = server.received.filter(({ noun }) => noun === 'segment')[before];
   t.match(decodeSegment(first?.payload ?? Buffer.alloc(0)), { epoch: 3, sequence: 0 });
   const [second] = childrenOf(child);
+  const atStop = segments();
   child.kill('SIGTERM');
   t.same(await once(child, 'exit'), [0, null]);
+  t.ok(segments() > atStop, 'the segment under way is sent');
   t.notOk(isAlive(second ?? ''), 'no child is left');
   t.ok(readFileSync(join(run.dir, 'state', 'grant')).length > 0);
 });

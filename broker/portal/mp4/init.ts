@@ -2,6 +2,8 @@
 // track of a kind holds every sample entry that any of them has.
 import { LenscapError } from '../../../proto/errors.ts';
 import { type Box, boxIn, corrupt, makeBox, parseBoxes, WordReader, words } from './boxes.ts';
+import { formatOf } from './format.ts';
+import { type ParameterSets, parameterSetsOf } from './parameter-sets.ts';
 
 export type TrackKind = 'video' | 'audio';
 const KINDS = ['video', 'audio'] as const;
@@ -32,6 +34,8 @@ export interface TrackTarget {
   readonly timescale: number;
   /** Position among the merged sample entries, from 1, of each of the init's own. */
   readonly descriptionIndexes: readonly number[];
+  /** Parameter sets to put before the pictures of each of its sample entries, where needed. */
+  readonly inBand: readonly (ParameterSets | undefined)[];
   readonly defaults: SampleDefaults;
 }
 
@@ -72,8 +76,8 @@ function parseTrack(trak: Box, trexes: readonly Box[]): InitTrack[] {
 
 /**
  * One init for all of `inits`, and for each of them where its tracks go. `durationMs` is the length
- * of the whole file.
- * @throws REQUEST_INVALID when tracks of one kind count their time in different units.
+ * of the whole file. All pictures go in one track; sound of another format in a track of its own.
+ * @throws REQUEST_INVALID when the pictures cannot be in one track.
  */
 export function mergeInits(
   inits: readonly Buffer[],
@@ -82,55 +86,62 @@ export function mergeInits(
   const [first] = inits;
   if (!first) throw corrupt('there is no init');
   const parsed = inits.map(parseInit);
-  const all = parsed.flat();
-  const merged = KINDS.flatMap((kind) => mergedTrack(kind, all));
-  for (const [position, track] of merged.entries()) checkTimescale(track, all, position);
+  const all = KINDS.flatMap((kind) => parsed.flat().filter((track) => track.kind === kind));
+  const merged = [...Map.groupBy(all, groupOf).values()].map(mergeTracks);
+  const groups = [...new Set(all.map(groupOf))];
   const maps = parsed.map(
-    (tracks) => new Map(tracks.map((track) => [track.trackId, targetOf(track, merged)])),
+    (tracks) =>
+      new Map(
+        tracks.map((track) => [track.trackId, targetOf(track, groups.indexOf(groupOf(track)), merged)]),
+      ),
   );
   const ftyp = boxIn(first, 'ftyp').bytes;
   return { init: Buffer.concat([ftyp, makeMoov(first, merged, durationMs)]), maps };
 }
 
+/** Tracks of the same group become one. */
+function groupOf({ kind, timescale, entries }: InitTrack): string {
+  if (kind === 'video') return kind;
+  return [kind, timescale, ...entries.map((entry) => formatOf(kind, entry))].join(' ');
+}
+
 interface MergedTrack {
-  readonly kind: TrackKind;
   readonly timescale: number;
   readonly entries: readonly Buffer[];
   readonly trak: Buffer;
 }
 
-function mergedTrack(kind: TrackKind, all: readonly InitTrack[]): MergedTrack[] {
-  const ofKind = all.filter((track) => track.kind === kind);
-  const [template] = ofKind;
-  if (!template) return [];
-  const entries: Buffer[] = [];
-  for (const entry of ofKind.flatMap((track) => track.entries))
-    if (!entries.some((known) => known.equals(entry))) entries.push(entry);
-  return [{ kind, timescale: template.timescale, entries, trak: template.trak }];
-}
-
-function checkTimescale(merged: MergedTrack, all: readonly InitTrack[], position: number): void {
-  const other = all.find(
-    ({ kind, timescale }) => kind === merged.kind && timescale !== merged.timescale,
+function mergeTracks(tracks: readonly InitTrack[]): MergedTrack {
+  const [template] = tracks;
+  if (!template) throw corrupt('a track is not described');
+  const { kind, timescale, trak } = template;
+  const byFormat = Map.groupBy(
+    tracks.flatMap((track) => track.entries),
+    (entry) => formatOf(kind, entry),
   );
-  if (other)
+  const entries = [...byFormat.values()].flatMap((same) => same.slice(0, 1));
+  const lengths = new Set(entries.map((entry) => parameterSetsOf(entry)?.lengthBytes));
+  if (tracks.some((track) => track.timescale !== timescale) || lengths.size > 1)
     throw new LenscapError(
       'REQUEST_INVALID',
-      `track ${position + 1} counts time in ${merged.timescale} and in ${other.timescale} units per second within this range; export the streams one by one`,
+      'the pictures of this range have formats that do not go into one file; export its streams one by one',
     );
+  return { timescale, entries, trak };
 }
 
-function targetOf(track: InitTrack, merged: readonly MergedTrack[]): TrackTarget {
-  const position = merged.findIndex(({ kind }) => kind === track.kind);
+function targetOf(track: InitTrack, position: number, merged: readonly MergedTrack[]): TrackTarget {
   const entries = merged[position]?.entries ?? [];
+  const { kind, timescale, defaults } = track;
+  const formats = entries.map((entry) => formatOf(kind, entry));
   return {
-    kind: track.kind,
+    kind,
     trackId: position + 1,
-    timescale: track.timescale,
+    timescale,
     descriptionIndexes: track.entries.map(
-      (entry) => entries.findIndex((known) => known.equals(entry)) + 1,
+      (entry) => formats.indexOf(formatOf(kind, entry)) + 1,
     ),
-    defaults: track.defaults,
+    inBand: entries.length > 1 ? track.entries.map(parameterSetsOf) : [],
+    defaults,
   };
 }
 

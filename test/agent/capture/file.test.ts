@@ -43,7 +43,9 @@ t.test('a recording in H.264 and AAC passes through unchanged and ends the run',
     ],
   });
   const all = await recording.writeAll(dir);
-  t.strictSame(await payloadHashes(all, 'v'), await payloadHashes(MOTION, 'v'), 'same pictures');
+  // Its last frame lies beyond the duration that the recording states.
+  const pictures = (await payloadHashes(MOTION, 'v')).slice(0, 242);
+  t.strictSame(await payloadHashes(all, 'v'), pictures, 'same pictures');
   const sound = await payloadHashes(all, 'a');
   t.strictSame(sound, (await payloadHashes(MOTION, 'a')).slice(0, sound.length), 'same sound');
   t.ok(sound.length >= 344, `${sound.length} audio frames of 347`);
@@ -135,7 +137,8 @@ t.test('Opus in the source is passed through when Opus is wanted', async (t) => 
   const all = await recording.writeAll(dir);
   const sound = await payloadHashes(all, 'a');
   t.ok(sound.length > 80);
-  t.strictSame(sound, (await payloadHashes(source, 'a')).slice(0, sound.length));
+  // The last packet of the source says how much of it is padding.
+  t.strictSame(sound.slice(0, -1), (await payloadHashes(source, 'a')).slice(0, sound.length - 1));
 });
 
 t.test('without consent to sound there is none', async (t) => {

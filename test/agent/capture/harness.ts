@@ -175,9 +175,13 @@ export async function packets(path: string, stream: string, fields: string): Pro
     .map((line) => line.split(','));
 }
 
-/** Hashes of the payloads of a stream's packets, in order. */
-export async function payloadHashes(path: string, stream: string): Promise<string[]> {
-  const args = ['-v', 'error', '-i', path, '-map', `0:${stream}`, '-c', 'copy'];
+/**
+ * Hashes of the payloads of a stream's packets, in order. Of H.264 only the slices count: parameter
+ * sets are repeated and dropped on the way.
+ */
+export async function payloadHashes(path: string, stream: 'v' | 'a'): Promise<string[]> {
+  const slices = stream === 'v' ? ['-bsf:v', 'filter_units=pass_types=1|5'] : [];
+  const args = ['-v', 'error', '-i', path, '-map', `0:${stream}`, '-c', 'copy', ...slices];
   const { stdout } = await run('ffmpeg', [...args, '-f', 'framemd5', '-'], { maxBuffer: 64 << 20 });
   return stdout
     .split('\n')
@@ -195,6 +199,16 @@ export function childPids(pid = process.pid): number[] {
     .split(' ')
     .map(Number)
     .filter((child) => child > 0 && commandOf(child).includes('capture/child.ts'));
+}
+
+/** A recording and its child process. */
+export function begin(...args: ConstructorParameters<typeof Recording>): {
+  recording: Recording;
+  pid: () => number;
+} {
+  const before = new Set(childPids());
+  const recording = new Recording(...args);
+  return { recording, pid: () => childPids().find((pid) => !before.has(pid)) ?? never('no child') };
 }
 
 function commandOf(pid: number): string {

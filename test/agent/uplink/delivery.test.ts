@@ -8,6 +8,7 @@ import { grant } from '../consent/grants.ts';
 import { header, hex, media, stream } from '../spool/captured.ts';
 import { eventually, fill, makeRig, type RigOptions } from './rig.ts';
 import type { Publish, TestServer } from './server.ts';
+import { SlowLine } from './slow-line.ts';
 
 t.jobs = 4;
 
@@ -210,6 +211,39 @@ t.test('a withdrawal erases what waits, reports its epoch, and sends nothing mor
   await eventually('renewed', () => rig.server.nouns().filter((n) => n === 'applied').length === 3);
   t.equal(sequences(rig.server).length, 2);
   t.match(decodeApplied(rig.server.received.at(-1)?.payload ?? Buffer.alloc(0)), { epoch: 2 });
+});
+
+t.test('on a slow line a withdrawal keeps back the rest of what is being sent', async (t) => {
+  let epoch = 1;
+  const slow = new SlowLine();
+  const rig = await rigFor(t, {
+    config: { backoffMinMs: 5000, backoffMaxMs: 5000 },
+    identity: { port: await slow.listen() },
+    onPublish: ({ noun, ack }) => {
+      if (noun === 'stream') slow.freeze();
+      ack();
+    },
+    onReady: (server) => server.say('grant', grant(epoch, epoch === 1 ? ['video'] : [])),
+  });
+  t.teardown(() => slow.close());
+  slow.target = rig.server.port;
+  rig.start();
+  await eventually('open', () => rig.gate.permit() !== null);
+  rig.spool.stream(stream('a'));
+  await eventually('stream stored', () => empty(rig) && rig.server.nouns().includes('stream'));
+  const bytes = 20 << 20;
+  rig.spool.segment(header('a', 0), media(bytes));
+  await eventually('half sent', () => slow.held > 0);
+  const startMs = performance.now();
+  epoch = 2;
+  rig.server.say('grant', grant(2, []));
+  await eventually(
+    'reported',
+    () => rig.server.nouns().filter((n) => n === 'applied').length === 2,
+  );
+  t.ok(performance.now() - startMs < 2000, 'without waiting for a back-off');
+  t.ok(slow.held < bytes / 2, `${slow.held} of ${bytes} bytes left`);
+  t.equal(sequences(rig.server).length, 0);
 });
 
 t.test('with the lease run out nothing leaves until it is renewed', async (t) => {

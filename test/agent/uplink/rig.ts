@@ -52,7 +52,7 @@ export async function makeRig(options: RigOptions) {
   await server.start();
   const lines: { level: number; msg: string; code?: string; nextAttemptMs?: number }[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) });
-  const spool = new MemorySpool({ maxBytes: 1 << 20, onOverflow: () => undefined });
+  const spool = new MemorySpool({ maxBytes: 64 << 20, onOverflow: () => undefined });
   const gate = new Gate({
     stateDir: options.stateDir,
     identity: { deviceId: DEVICE, consentKey: consent.publicKey },

@@ -1,0 +1,132 @@
+// What the owner's API answers, as far as the command line uses it. The OpenAPI document of the
+// server is the reference.
+
+export interface Device {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: string;
+  readonly connected: boolean;
+  readonly lastSeenAt: string | null;
+  readonly cap: 'on' | 'off';
+  readonly scopes: readonly string[];
+  readonly epoch: number;
+  readonly appliedEpoch: number;
+  readonly segments: number;
+  readonly bytes: number;
+  readonly lastSegmentEndAt: string | null;
+}
+
+export interface ScopePolicy {
+  readonly purpose: string;
+  readonly fields: readonly string[];
+  readonly retentionDays: number;
+  readonly recipients: readonly string[];
+}
+
+export interface PolicyAnswer {
+  readonly version: number;
+  readonly sha256: string;
+  readonly document: {
+    readonly title: string;
+    readonly controller: { readonly name: string; readonly contact: string };
+    readonly text: readonly string[];
+    readonly scopes: Readonly<Record<string, ScopePolicy>>;
+  };
+}
+
+interface PolicyReference {
+  readonly version: number;
+  readonly language: string;
+  readonly sha256: string;
+}
+
+export interface ConsentState {
+  readonly epoch: number;
+  readonly event: string;
+  readonly at: string;
+  readonly scopes: readonly string[];
+  readonly policy: PolicyReference | null;
+  readonly policyInForce: { readonly version: number; readonly sha256: string };
+  readonly appliedEpoch: number;
+  readonly appliedAt: string | null;
+}
+
+export interface ConsentRecord {
+  readonly epoch: number;
+  readonly event: string;
+  readonly scopes: readonly string[];
+  readonly policy: PolicyReference | null;
+  readonly actor: string;
+  readonly how: string;
+  readonly at: string;
+}
+
+export interface ReceiptRow {
+  readonly device_id: string;
+  readonly epoch: number;
+  readonly record: string;
+  readonly prev_hash: string;
+  readonly hash: string;
+  readonly signature: string;
+}
+
+export interface Receipt {
+  readonly schema: string;
+  readonly receiptId: string;
+  readonly issuedAt: string;
+  readonly deviceId: string;
+  readonly consentKey: string;
+  readonly algorithm: string;
+  readonly policies: Readonly<Record<string, string>>;
+  readonly chain: readonly ReceiptRow[];
+}
+
+export interface Segment {
+  readonly streamId: string;
+  readonly sequence: number;
+  readonly startAt: string;
+  readonly startAtUs: number;
+  readonly durationUs: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly epoch: number;
+  readonly scopes: readonly string[];
+  readonly receivedAt: string;
+}
+
+export interface Gap {
+  readonly startAt: string;
+  readonly startAtUs: number;
+  readonly durationUs: number;
+  readonly reason: string;
+  readonly code: string | null;
+}
+
+export interface SegmentPage {
+  readonly segments: readonly Segment[];
+  readonly gaps: readonly Gap[];
+  readonly next: string | null;
+}
+
+export interface Play {
+  readonly url: string;
+  readonly expiresAt: string;
+  readonly live: boolean;
+}
+
+export interface Manifest {
+  readonly asOf: string;
+  readonly durationUs: number;
+  readonly spansSeveralStreams: boolean;
+  readonly pieces: readonly (Omit<Segment, 'receivedAt'> & { readonly mediaStartUs: number })[];
+  readonly streams: readonly { readonly streamId: string }[];
+  readonly breaks: readonly {
+    readonly mediaAtUs: number;
+    readonly kind: string;
+    readonly from: string;
+    readonly to: string;
+    readonly closedUpUs: number;
+    readonly reasons: readonly string[];
+  }[];
+  readonly gaps: readonly Gap[];
+}

@@ -1,0 +1,190 @@
+// The owner's HTTP API as a client sees it. Errors of the server come out as LenscapError with the
+// code it gave; what it cannot be asked comes out as SERVER_UNREACHABLE.
+import { type ErrorCode, isErrorCode, LenscapError } from '../../proto/errors.ts';
+import type {
+  ConsentRecord,
+  ConsentState,
+  Device,
+  Manifest,
+  Play,
+  PolicyAnswer,
+  Receipt,
+  SegmentPage,
+} from './answers.ts';
+
+export interface ClientDeps {
+  /** Address of the server, e.g. http://127.0.0.1:8480. */
+  readonly server: string;
+  /** Of `login`; absent before it. */
+  readonly token?: string;
+  readonly timeoutMs?: number;
+}
+
+/** ISO 8601 with zone; absent = all there is. */
+export interface Range {
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+}
+
+const TIMEOUT_MS = 30_000;
+
+export class Client {
+  readonly #server: string;
+  readonly #token: string | undefined;
+  readonly #timeoutMs: number;
+
+  constructor({ server, token, timeoutMs = TIMEOUT_MS }: ClientDeps) {
+    this.#server = server.replace(/\/+$/, '');
+    this.#token = token;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  login(email: string, password: string): Promise<{ token: string; expiresAt: string }> {
+    return this.#json('POST', '/api/login', { email, password });
+  }
+
+  async logout(): Promise<void> {
+    await this.#json('POST', '/api/logout');
+  }
+
+  policy(): Promise<PolicyAnswer> {
+    return this.#json('GET', '/api/policy');
+  }
+
+  async devices(): Promise<Device[]> {
+    return (await this.#json<{ devices: Device[] }>('GET', '/api/devices')).devices;
+  }
+
+  consent(deviceId: string): Promise<ConsentState> {
+    return this.#json('GET', `${path(deviceId)}/consent`);
+  }
+
+  grant(deviceId: string, scopes: readonly string[], policySha256: string): Promise<ConsentState> {
+    return this.#json('POST', `${path(deviceId)}/consent/grant`, { scopes, policySha256 });
+  }
+
+  /** No scopes = all. */
+  withdraw(deviceId: string, scopes?: readonly string[]): Promise<ConsentState> {
+    return this.#json('POST', `${path(deviceId)}/consent/withdraw`, scopes ? { scopes } : {});
+  }
+
+  async consentLog(deviceId: string): Promise<ConsentRecord[]> {
+    const url = `${path(deviceId)}/consent/log`;
+    return (await this.#json<{ records: ConsentRecord[] }>('GET', url)).records;
+  }
+
+  receipt(deviceId: string): Promise<Receipt> {
+    return this.#json('GET', `${path(deviceId)}/consent/receipt`);
+  }
+
+  /** One page after another. */
+  async *segments(deviceId: string, range: Range): AsyncGenerator<SegmentPage, void> {
+    for (let cursor: string | undefined; ; ) {
+      const url = `${path(deviceId)}/segments${query({ ...range, cursor })}`;
+      const page: SegmentPage = await this.#json('GET', url);
+      yield page;
+      if (page.next === null) return;
+      cursor = page.next;
+    }
+  }
+
+  play(deviceId: string, range: Range): Promise<Play> {
+    return this.#json('POST', `${path(deviceId)}/play`, range);
+  }
+
+  manifest(deviceId: string, range: Range & { readonly asOf?: string }): Promise<Manifest> {
+    return this.#json('GET', `${path(deviceId)}/export/manifest${query(range)}`);
+  }
+
+  /** The bytes of an export; an error while they come is an error of the stream. */
+  async export(
+    deviceId: string,
+    range: Range & { readonly asOf?: string },
+    signal?: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const response = await this.#ask(
+      'GET',
+      `${path(deviceId)}/export${query(range)}`,
+      undefined,
+      signal ?? null,
+    );
+    if (!response.body) throw new LenscapError('SERVER_UNREACHABLE', 'an empty answer');
+    return response.body;
+  }
+
+  async deleteSegment(deviceId: string, streamId: string, sequence: number): Promise<number> {
+    const url = `${path(deviceId)}/segments/${encodeURIComponent(streamId)}/${sequence}`;
+    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
+  }
+
+  async deleteRange(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/segments${query(range)}`;
+    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
+  }
+
+  async #json<T>(method: string, url: string, body?: unknown): Promise<T> {
+    const signal = AbortSignal.timeout(this.#timeoutMs);
+    const response = await this.#ask(method, url, body, signal);
+    try {
+      const answer: T = JSON.parse(await response.text());
+      return answer;
+    } catch (error) {
+      throw unreachable(this.#server, error);
+    }
+  }
+
+  async #ask(
+    method: string,
+    url: string,
+    body: unknown,
+    signal: AbortSignal | null,
+  ): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const sent = body === undefined ? null : JSON.stringify(body);
+    const request = { method, headers, body: sent, signal, redirect: 'error' as const };
+    const response = await fetch(`${this.#server}${url}`, request).catch((error: unknown) => {
+      throw unreachable(this.#server, error);
+    });
+    if (response.ok) return response;
+    throw await refusal(this.#server, response);
+  }
+}
+
+async function refusal(server: string, response: Response): Promise<LenscapError> {
+  const text = await response.text().catch(() => '');
+  const { code, message } = parseRefusal(text);
+  if (code === undefined)
+    return new LenscapError('SERVER_UNREACHABLE', `${server} answers ${response.status}`);
+  return new LenscapError(code, message);
+}
+
+/** The detail of a refusal: its message without the table's part, which the error adds again. */
+function parseRefusal(text: string): { code?: ErrorCode; message: string } {
+  try {
+    const { code, message }: { code?: unknown; message?: unknown } = JSON.parse(text);
+    if (typeof code !== 'string' || !isErrorCode(code)) return { message: '' };
+    const said = typeof message === 'string' ? message : '';
+    const colon = said.indexOf(': ');
+    return { code, message: colon < 0 ? 'see the log of the server' : said.slice(colon + 2) };
+  } catch {
+    return { message: '' };
+  }
+}
+
+function unreachable(server: string, cause: unknown): LenscapError {
+  const detail = `${server}; check the address and that the server runs`;
+  return new LenscapError('SERVER_UNREACHABLE', detail, { cause });
+}
+
+function path(deviceId: string): string {
+  return `/api/devices/${encodeURIComponent(deviceId)}`;
+}
+
+function query(values: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(values).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, value]],
+  );
+  return given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
+}

@@ -1,0 +1,106 @@
+// The terminal as commands see it: plain lines, questions, no colours. Nothing is asked where nobody
+// can answer.
+import { createInterface } from 'node:readline/promises';
+import type { ReadStream, WriteStream } from 'node:tty';
+import { text } from 'node:stream/consumers';
+import { LenscapError } from '../../proto/errors.ts';
+
+export interface TerminalDeps {
+  readonly stdin: NodeJS.ReadableStream & Partial<Pick<ReadStream, 'isTTY' | 'setRawMode'>>;
+  readonly stdout: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY'>>;
+  readonly stderr: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY'>>;
+}
+
+const [CTRL_C, CTRL_D, BACKSPACE, DELETE] = ['\u0003', '\u0004', '\b', '\u007f'];
+
+export class Terminal {
+  readonly #deps: TerminalDeps;
+
+  constructor(deps: TerminalDeps) {
+    this.#deps = deps;
+  }
+
+  /** Whether somebody can be asked. */
+  get isInteractive(): boolean {
+    return this.#deps.stdin.isTTY === true && this.#deps.stderr.isTTY === true;
+  }
+
+  /** One line of the result. */
+  print(line = ''): void {
+    this.#deps.stdout.write(`${printable(line)}\n`);
+  }
+
+  json(value: unknown): void {
+    this.#deps.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  }
+
+  /** One line beside the result. */
+  note(line: string): void {
+    this.#deps.stderr.write(`${printable(line)}\n`);
+  }
+
+  /** Overwrites its own line; only on a terminal. */
+  progress(line: string): void {
+    if (this.#deps.stderr.isTTY) this.#deps.stderr.write(`\r${printable(line).padEnd(70)}`);
+  }
+
+  endProgress(): void {
+    if (this.#deps.stderr.isTTY) this.#deps.stderr.write('\n');
+  }
+
+  /** Columns of equal width, the first row as their heads. */
+  table(rows: readonly (readonly string[])[]): void {
+    const widths = (rows[0] ?? []).map((_, column) =>
+      Math.max(...rows.map((row) => printable(row[column] ?? '').length)),
+    );
+    for (const row of rows)
+      this.print(
+        row
+          .map((cell, column) => printable(cell).padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd(),
+      );
+  }
+
+  /** Everything on standard input. */
+  readAll(): Promise<string> {
+    return text(this.#deps.stdin);
+  }
+
+  async question(prompt: string): Promise<string> {
+    const asked = createInterface({ input: this.#deps.stdin, output: this.#deps.stderr });
+    try {
+      return (await asked.question(prompt)).trim();
+    } finally {
+      asked.close();
+    }
+  }
+
+  /** Asks without showing what is typed. */
+  async secret(prompt: string): Promise<string> {
+    const { stdin, stderr } = this.#deps;
+    if (!this.isInteractive || !stdin.setRawMode)
+      throw new LenscapError('REQUEST_INVALID', 'give the password with --password-file FILE or -');
+    stderr.write(prompt);
+    stdin.setRawMode(true);
+    let typed = '';
+    try {
+      for await (const chunk of stdin)
+        for (const character of String(chunk)) {
+          if (character === CTRL_C) throw new LenscapError('REQUEST_INVALID', 'given up');
+          if (character === '\r' || character === '\n' || character === CTRL_D) return typed;
+          const isErasing = character === BACKSPACE || character === DELETE;
+          typed = isErasing ? typed.slice(0, -1) : typed + character;
+        }
+      return typed;
+    } finally {
+      stdin.setRawMode(false);
+      stderr.write('\n');
+    }
+  }
+}
+
+/** Names come from elsewhere: no control character of theirs reaches the terminal. */
+function printable(line: string): string {
+  return line.replace(/\p{Cc}|\p{Cf}/gu, (character) => (character === '\n' ? '\n' : '\uFFFD'));
+}

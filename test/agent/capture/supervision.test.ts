@@ -1,0 +1,102 @@
+// How a capture survives: crash, hang, hardware that is missing, encoders that do not work.
+import t from 'tap';
+import { begin, captureConfig, childPids, decodeErrors, isAlive, packets, Recording } from './harness.ts';
+
+const TEST = { type: 'test' } as const;
+
+t.test('the test source gives segments that follow each other without a hole', async (t) => {
+  const dir = t.testdir();
+  const { recording } = begin(captureConfig(TEST, { segment: { durationMs: 2000 } }));
+  await recording.until('2 segments', () => recording.segments.length >= 2);
+  const stoppedAtMs = performance.now();
+  await recording.stop();
+  t.ok(performance.now() - stoppedAtMs < 1500, 'stops within 1.5 s');
+  t.ok(recording.segments.length >= 3, 'the segment under way was handed over');
+  t.strictSame(recording.gaps, [], 'an orderly stop is no gap');
+  t.strictSame(childPids(), []);
+  for (const [index, { header, chunks, atUs }] of recording.segments.entries()) {
+    t.equal(header.sequence, index);
+    t.equal(header.epoch, 7);
+    const path = await recording.write(dir, index);
+    t.equal(await decodeErrors(path), '');
+    const video = await packets(path, 'v', 'flags');
+    t.match(video[0]?.[0], /^K/);
+    t.equal(video.length, Math.round((header.durationUs * 15) / 1e6), 'all frames of its time');
+    t.ok(chunks.length > 2);
+    const lagUs = atUs - header.startMonoUs - header.durationUs;
+    t.ok(Math.abs(lagUs) < 700_000, `times are those of the capture (${lagUs} us)`);
+    const wallLess = header.startAtUs - header.startMonoUs - (Date.now() * 1000 - atUs);
+    t.ok(Math.abs(wallLess) < 5e6);
+  }
+});
+
+t.test('without consent to sound, or without a wish for it, there is none', async (t) => {
+  for (const recording of [
+    new Recording(captureConfig(TEST), false),
+    new Recording(captureConfig(TEST, { audio: { source: 'none' } })),
+  ]) {
+    await recording.until('a segment', () => recording.segments.length > 0);
+    await recording.stop();
+    t.strictSame(recording.streams[0]?.scopes, ['video']);
+    t.equal(recording.streams[0]?.tracks.length, 1);
+  }
+});
+
+t.test('a child that crashes is replaced, and the time between is one Gap', async (t) => {
+  const { recording, pid } = begin(captureConfig(TEST));
+  await recording.until('a segment', () => recording.segments.length > 0);
+  process.kill(pid(), 'SIGKILL');
+  await recording.until('a second stream', () => recording.streams.length > 1);
+  await recording.stop();
+  t.equal(recording.gaps.length, 1);
+  const [gap] = recording.gaps;
+  t.match(gap, { reason: 'capture_crashed', code: 'CAPTURE_FAILED' });
+  const first = recording.segments.filter(({ stream }) => stream === recording.streams[0]).at(-1);
+  const second = recording.segments.find(({ stream }) => stream === recording.streams[1]);
+  t.equal(gap?.startMonoUs, (first?.header.startMonoUs ?? 0) + (first?.header.durationUs ?? 0));
+  t.equal((gap?.startMonoUs ?? 0) + (gap?.durationUs ?? 0), second?.header.startMonoUs);
+});
+
+t.test('a child that hangs is noticed within 5 s and replaced', async (t) => {
+  const { recording, pid } = begin(captureConfig(TEST));
+  await recording.until('a segment', () => recording.segments.length > 0);
+  const hung = pid();
+  const beginMs = performance.now();
+  process.kill(hung, 'SIGSTOP');
+  await recording.until('the stall', () => recording.log.includes('CAPTURE_STALLED'));
+  const noticedMs = performance.now() - beginMs;
+  t.ok(noticedMs < 5000, `noticed after ${Math.round(noticedMs)} ms`);
+  await recording.until('a second stream', () => recording.streams.length > 1);
+  t.notOk(isAlive(hung));
+  await recording.stop();
+  t.match(recording.gaps, [{ reason: 'source_stalled', code: 'CAPTURE_STALLED' }]);
+});
+
+t.test('hardware that is not there is named', async (t) => {
+  for (const { source, audio, code } of [
+    { source: { type: 'v4l2', device: '/dev/video99', format: 'raw' }, code: 'CAPTURE_NO_SOURCE' },
+    { source: { type: 'v4l2', device: '/dev/null', format: 'h264' }, code: 'CAPTURE_NO_SOURCE' },
+    { source: { type: 'libcamera', camera: 'none such' }, code: 'CAPTURE_NO_SOURCE' },
+    { source: TEST, audio: { source: 'alsa', device: 'hw:99' }, code: 'CAPTURE_NO_SOURCE' },
+  ] as const) {
+    const recording = new Recording(captureConfig(source, audio ? { audio } : {}));
+    await recording.until('the error', () => recording.log.includes('"waitMs"'));
+    await recording.stop();
+    t.match(recording.gaps, [{ reason: 'source_lost', code }], `${source.type}: ${recording.log}`);
+    t.match(recording.log, /check /);
+  }
+});
+
+t.test('an encoder that does not exist or work here is CAPTURE_UNSUPPORTED', async (t) => {
+  for (const encoder of ['nosuchenc', 'v4l2h264enc']) {
+    const recording = new Recording(captureConfig(TEST, { video: { encoder } }));
+    await recording.until('the error', () => recording.log.includes('"waitMs"'));
+    await recording.stop();
+    t.match(recording.gaps, [{ code: 'CAPTURE_UNSUPPORTED' }]);
+    t.match(recording.log, /set video.encoder to auto/);
+  }
+  const recording = new Recording(captureConfig(TEST, { video: { encoder: 'openh264enc' } }));
+  await recording.until('a segment', () => recording.segments.length > 0);
+  await recording.stop();
+  t.match(recording.log, /"video":"openh264enc"/);
+});

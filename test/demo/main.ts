@@ -1,0 +1,189 @@
+// The demo behind `make run`: real server, real agent, a demo owner; one line that moves. Ends what it
+// started, in order. With --seconds it ends by itself and checks what it stored.
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Options, readOptions } from './options.ts';
+import { Owner } from './owner.ts';
+import { Background, runVerb } from './processes.ts';
+
+const SEGMENT_MS = 2000;
+const FIRST_SEGMENT_TIMEOUT_MS = 60_000;
+const startedAtMs = performance.timeOrigin;
+
+interface House {
+  readonly folder: string;
+  readonly email: string;
+  readonly password: string;
+  readonly deviceId: string;
+}
+
+interface Address {
+  readonly mqttPort: number;
+  readonly httpUrl: string;
+}
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+const stop = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+/** Account and device of the demo: made on the first run on a folder, known on the next. */
+async function settle(folder: string): Promise<House> {
+  const known = join(folder, 'demo.json');
+  if (existsSync(known)) return { folder, ...JSON.parse(await readFile(known, 'utf8')) };
+  const email = 'owner@demo.invalid';
+  const password = randomBytes(12).toString('base64url');
+  const verb = async (args: readonly string[], input?: string): Promise<string> => {
+    const { code, output } = await runVerb('broker/main.ts', [...args, '--data', folder], input);
+    if (code !== 0) throw new Error(`lenscap-server ${args.slice(0, 2).join(' ')} failed`);
+    return output;
+  };
+  await verb(['account', 'add', email, '--password-file', '-'], password);
+  const out = join(folder, 'identity.json');
+  const device = ['--account', email, '--name', 'demo camera', '--out', out];
+  const deviceId = await verb(['device', 'add', ...device]);
+  await writeFile(known, JSON.stringify({ email, password, deviceId }), { mode: 0o600 });
+  return { folder, email, password, deviceId };
+}
+
+async function writeConfigs(folder: string, { source }: Options): Promise<void> {
+  const server = { mqtt: { port: await freePort() }, http: { port: 0 } };
+  const config = join(folder, 'config.json');
+  if (!existsSync(config)) await writeFile(config, JSON.stringify(server));
+  const secret = join(folder, 'camera-credentials');
+  if (source.credentials !== undefined)
+    await writeFile(secret, `${source.credentials}\n`, { mode: 0o600 });
+  const camera =
+    source.config.type === 'rtsp' && source.credentials !== undefined
+      ? { ...source.config, credentialsFile: secret }
+      : source.config;
+  const agent = {
+    identity: join(folder, 'identity.json'),
+    stateDir: join(folder, 'agent'),
+    source: camera,
+    audio: { source: source.audio },
+    segment: { durationMs: SEGMENT_MS },
+  };
+  await writeFile(join(folder, 'agent.json'), JSON.stringify(agent, null, 2));
+}
+
+async function listening(folder: string, server: Background): Promise<Address> {
+  const file = join(folder, 'run', 'server.json');
+  for (;;) {
+    if (server.hasEnded) throw new Error(`the server did not start:\n${server.logTail()}`);
+    const text = await readFile(file, 'utf8').catch(() => '');
+    if (text !== '') return JSON.parse(text);
+    await sleep(20, undefined, { signal: stop.signal });
+  }
+}
+
+/** One line on a terminal; a line every five seconds elsewhere. */
+function status(line: string, elapsedS: number): void {
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${line}`);
+  else if (Math.round(elapsedS) % 5 === 0) say(line);
+}
+
+async function watch(owner: Owner, agent: Background, seconds: number | undefined): Promise<void> {
+  let firstAtMs: number | undefined;
+  for (let tick = 0; !stop.signal.aborted; tick++) {
+    const device = await owner.device();
+    const nowMs = performance.timeOrigin + performance.now();
+    if (firstAtMs === undefined && device.segments > 0) {
+      firstAtMs = nowMs;
+      say(`first segment stored after ${((nowMs - startedAtMs) / 1000).toFixed(1)} s`);
+      say(`watch:   ffplay '${await owner.playUrl()}'`);
+    }
+    if (agent.hasEnded) throw new Error(`the agent ended:\n${agent.logTail()}`);
+    if (firstAtMs === undefined && nowMs - startedAtMs > FIRST_SEGMENT_TIMEOUT_MS)
+      throw new Error(`nothing was stored in a minute; the agent says:\n${agent.logTail()}`);
+    if (seconds !== undefined && nowMs - startedAtMs > seconds * 1000 && firstAtMs !== undefined) return;
+    const behind = device.lastSegmentEndAt
+      ? `${Math.max(0, (Date.now() - Date.parse(device.lastSegmentEndAt)) / 1000).toFixed(1)} s behind`
+      : 'nothing stored yet';
+    if (tick % 10 === 0)
+      status(
+        `cap ${device.cap} · ${device.segments} segments · ${(device.bytes / 1e6).toFixed(2)} MB · ${behind}`,
+        tick / 10,
+      );
+    await sleep(100, undefined, { signal: stop.signal }).catch(() => undefined);
+  }
+}
+
+async function checkStored(folder: string, segments: number): Promise<string[]> {
+  const { code, output } = await runVerb('broker/main.ts', ['verify', '--data', folder]);
+  say(`verify:  ${output}`);
+  const problems = code === 0 ? [] : ['verify found faults'];
+  return segments > 0 ? problems : [...problems, 'nothing was stored'];
+}
+
+async function exportAll(owner: Owner, file: string, from: Date): Promise<string[]> {
+  const manifest = await owner.exportTo(file, from);
+  const { size } = await stat(file);
+  say(`export:  ${file}, ${manifest.pieces.length} segments, ${size} bytes`);
+  return size > 0 && manifest.pieces.length > 0 ? [] : ['the export is empty'];
+}
+
+/** Runs the demo on a data folder; returns what went wrong. */
+async function demo(folder: string, options: Options): Promise<string[]> {
+  const from = new Date(Date.now() - 60_000);
+  await writeConfigs(folder, options);
+  const server = new Background('the server', 'broker/main.ts', ['serve', '--data', folder], join(folder, 'server.log'));
+  let agent: Background | undefined;
+  const problems: (string | undefined)[] = [];
+  let segments = 0;
+  try {
+    const [house, { mqttPort, httpUrl }] = await Promise.all([settle(folder), listening(folder, server)]);
+    agent = new Background('the agent', 'agent/main.ts', ['run', '--config', join(folder, 'agent.json')], join(folder, 'agent.log'));
+    say(`source:  ${options.source.label}`);
+    say(`server:  mqtts://localhost:${mqttPort} for devices, ${httpUrl} for owners (${httpUrl}/openapi.json)`);
+    say(`owner:   ${house.email}, password ${house.password}: a demo owner, made for this folder`);
+    const owner = await Owner.login(httpUrl, house, house.deviceId);
+    const scopes = options.source.audio === 'source' ? ['video', 'audio'] : ['video'];
+    say(`consent: given by the demo owner through the API, recorded as ${await owner.consent(scopes)}`);
+    await watch(owner, agent, options.seconds);
+    say(`\nstopping: the segment under way is closed and sent`);
+    problems.push(await agent.stop());
+    segments = (await owner.device()).segments;
+    const file = options.exportFile ?? (options.seconds === undefined ? undefined : join(folder, 'export.mp4'));
+    if (file !== undefined) problems.push(...(await exportAll(owner, file, from)));
+  } catch (error) {
+    if (!stop.signal.aborted) problems.push(error instanceof Error ? error.message : String(error));
+  }
+  if (agent && !agent.hasEnded) problems.push(await agent.stop());
+  problems.push(await server.stop());
+  if (options.seconds !== undefined) problems.push(...(await checkStored(folder, segments)));
+  return problems.filter((problem) => problem !== undefined);
+}
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv.slice(2));
+  const folder = options.data ?? (await mkdtemp(join(tmpdir(), 'lenscap-demo-')));
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const problems = await demo(folder, options);
+  if (options.data === undefined) await rm(folder, { recursive: true, force: true });
+  else say(`data:    ${folder}`);
+  for (const problem of problems) process.stderr.write(`lenscap: ${problem}\n`);
+  return problems.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  process.stderr.write(`lenscap: ${error instanceof Error ? error.message : String(error)}\n`);
+  return 64;
+});
