@@ -3,7 +3,7 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { LenscapError } from './errors.ts';
 import { parsed, scopes, whole } from './fields.ts';
-import { type Scope, scopeToWire } from './scopes.ts';
+import { type GrantedSince, scopeToWire } from './scopes.ts';
 import { isDeviceId } from './topics.ts';
 import { lenscap } from './wire.ts';
 
@@ -15,7 +15,8 @@ const DOMAIN = Buffer.from('lenscap grant v1\n');
 export interface Grant {
   readonly deviceId: string;
   readonly epoch: number;
-  readonly scopes: readonly Scope[];
+  /** What may leave the camera, each scope with the epoch since which it may without interruption. */
+  readonly granted: GrantedSince;
   /** 32 bytes; empty when no scope is granted. */
   readonly policySha256: Uint8Array;
   readonly issuedAtUs: number;
@@ -30,7 +31,11 @@ export function keyId(publicKey: KeyObject): Buffer {
 
 /** Payload of down/grant. `privateKey` is Ed25519. */
 export function signGrant(grant: Grant, privateKey: KeyObject): Uint8Array {
-  const body = WireBody.encode({ ...grant, scopes: grant.scopes.map(scopeToWire) }).finish();
+  const granted = [...grant.granted].map(([scope, sinceEpoch]) => ({
+    scope: scopeToWire(scope),
+    sinceEpoch,
+  }));
+  const body = WireBody.encode({ ...grant, granted }).finish();
   return WireGrant.encode({
     body,
     signature: sign(null, Buffer.concat([DOMAIN, body]), privateKey),
@@ -63,14 +68,24 @@ export function verifyGrant(payload: Uint8Array, publicKey: KeyObject, deviceId:
 
 function decodeBody(body: Uint8Array): Grant {
   const wire = parsed('grant body', () => WireBody.decode(body));
-  const granted = scopes('scopes', wire.scopes);
+  const listed = wire.granted.map((properties) => new lenscap.v1.GrantedScope(properties));
+  const named = scopes(
+    'granted',
+    listed.map(({ scope }) => scope),
+  );
+  const epoch = whole('epoch', wire.epoch, 1);
+  const granted = new Map(
+    named.map((scope, at) => [scope, whole('since_epoch', listed[at]?.sinceEpoch ?? 0, 1)]),
+  );
+  if ([...granted.values()].some((since) => since > epoch))
+    throw new LenscapError('DECODE_INVALID', 'a scope cannot be granted since a later epoch');
   if (!isDeviceId(wire.deviceId)) throw new LenscapError('DECODE_INVALID', 'no device id');
-  if (wire.policySha256.byteLength !== (granted.length === 0 ? 0 : 32))
+  if (wire.policySha256.byteLength !== (granted.size === 0 ? 0 : 32))
     throw new LenscapError('DECODE_INVALID', 'scopes are granted under a policy, and only then');
   return {
     deviceId: wire.deviceId,
-    epoch: whole('epoch', wire.epoch, 1),
-    scopes: granted,
+    epoch,
+    granted,
     policySha256: Uint8Array.from(wire.policySha256),
     issuedAtUs: whole('issued_at_us', wire.issuedAtUs),
     leaseS: whole('lease_s', wire.leaseS, 1),

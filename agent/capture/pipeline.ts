@@ -73,7 +73,7 @@ export function inspectionPlan(
 /** A pipeline that proves that a video encoder works here, by a buffer at the appsink `video`. */
 export function videoTrialPlan(encoder: string): PipelinePlan {
   return {
-    launch: `videotestsrc num-buffers=4 ! video/x-raw,format=I420,width=640,height=360,framerate=30/1 ! ${encoder} ! h264parse ! appsink name=video sync=false`,
+    launch: `videotestsrc num-buffers=4 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! ${encoder} ! h264parse ! appsink name=video sync=false`,
     properties: [],
   };
 }

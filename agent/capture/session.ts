@@ -160,6 +160,8 @@ export class Session {
   #report(report: Exclude<Report, { kind: 'inspected' | 'refused' }>): void {
     const { config, log } = this.#deps;
     if (report.kind === 'fault') {
+      const { element, debug } = report.fault;
+      log.debug({ element, debug: redact(debug, this.#secrets()).slice(0, 500) }, 'pipeline error');
       this.#fail(captureError(report.fault, config.source, this.#secrets()), 'source_lost');
       this.#lastWord.resolve();
     } else if (report.kind === 'ended') {

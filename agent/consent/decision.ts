@@ -1,10 +1,10 @@
 // What a verified grant means against the one in force. Pure; the order is the epoch alone.
 import type { Grant } from '../../proto/grant.ts';
-import { type GrantedSince, nextGranted } from '../../proto/scopes.ts';
+import type { GrantedSince } from '../../proto/scopes.ts';
 
 export interface InForce {
   readonly grant: Grant;
-  /** What is granted, each since which epoch. Never more than `grant.scopes`. */
+  /** What is obeyed of it: all of `grant.granted`, less when a narrower grant could not be saved. */
   readonly since: GrantedSince;
 }
 
@@ -15,8 +15,8 @@ export type Decision =
   | { readonly kind: 'conflict' }
   /** The grant in force again; `isFresh` unless it was signed before it. */
   | { readonly kind: 'renewal'; readonly isFresh: boolean }
-  /** `kept` is what goes on without interruption, `since` what is granted once it is saved. */
-  | { readonly kind: 'change'; readonly since: GrantedSince; readonly kept: GrantedSince };
+  /** `kept` is what goes on without interruption. */
+  | { readonly kind: 'change'; readonly kept: GrantedSince };
 
 /**
  * @param highestEpoch the highest epoch of any verified grant seen, obeyed or not; 0 for none.
@@ -27,19 +27,16 @@ export function decide(current: InForce | null, highestEpoch: number, grant: Gra
     return isSameConsent(current.grant, grant)
       ? { kind: 'renewal', isFresh: grant.issuedAtUs >= current.grant.issuedAtUs }
       : { kind: 'conflict' };
-  // An epoch that was not seen may have withdrawn anything, so nothing counts as uninterrupted.
-  const isNext = current !== null && grant.epoch === current.grant.epoch + 1;
-  const before: GrantedSince = isNext ? current.since : new Map();
-  const since = nextGranted(before, grant.epoch, grant.scopes);
-  const kept = new Map([...before].filter(([scope]) => since.has(scope)));
-  return { kind: 'change', since, kept };
+  const before: GrantedSince = current?.since ?? new Map();
+  const kept = new Map([...before].filter(([scope, since]) => grant.granted.get(scope) === since));
+  return { kind: 'change', kept };
 }
 
 function isSameConsent(one: Grant, other: Grant): boolean {
   return (
     Buffer.from(one.policySha256).equals(other.policySha256) &&
-    one.scopes.length === other.scopes.length &&
-    one.scopes.every((scope) => other.scopes.includes(scope))
+    one.granted.size === other.granted.size &&
+    [...one.granted].every(([scope, since]) => other.granted.get(scope) === since)
   );
 }
 

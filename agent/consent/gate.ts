@@ -10,7 +10,7 @@ import { type Grant, verifyGrant } from '../../proto/grant.ts';
 import { type GrantedSince, mayTakeIn, type Scope } from '../../proto/scopes.ts';
 import type { Clock } from '../clock.ts';
 import { decide, type InForce, leaseLeftUs } from './decision.ts';
-import { readGrantFile, removeGrantFile, type SavedGrant, writeGrantFile } from './grant-file.ts';
+import { readGrantFile, removeGrantFile, writeGrantFile } from './grant-file.ts';
 import { type Issued, isCovered, isCurrent, issue, type Permit } from './permit.ts';
 
 const LONGEST_SLEEP_MS = 60_000;
@@ -138,7 +138,7 @@ export class Gate {
       case 'change':
         this.#highestEpoch = grant.epoch;
         this.#narrow(decision.kept);
-        return this.#change(grant, payload, decision.since);
+        return this.#change(grant, payload);
     }
   }
 
@@ -148,9 +148,8 @@ export class Gate {
       this.#deps.log.warn({ epoch }, 'a grant signed earlier does not renew the lease');
       return { outcome: 'applied', epoch };
     }
-    const since = this.#state?.since ?? NOTHING;
-    const isSaved = this.#save(payload, since);
-    this.#obey(grant, since);
+    const isSaved = this.#save(payload);
+    this.#obey(grant);
     return { outcome: isSaved ? 'applied' : 'unsaved', epoch };
   }
 
@@ -162,29 +161,30 @@ export class Gate {
     this.#deps.retain((item) => this.mayKeep(item));
   }
 
-  #change(grant: Grant, payload: Uint8Array, since: GrantedSince): Accepted {
-    const { epoch, scopes } = grant;
-    if (!this.#save(payload, since)) {
+  #change(grant: Grant, payload: Uint8Array): Accepted {
+    const { epoch } = grant;
+    const scopes = [...grant.granted.keys()];
+    if (!this.#save(payload)) {
       this.#forgetWider();
       return { outcome: 'unsaved', epoch };
     }
     this.#deps.log.info({ epoch, scopes, leaseS: grant.leaseS }, 'a grant is in force');
-    this.#obey(grant, since);
+    this.#obey(grant);
     return { outcome: 'applied', epoch };
   }
 
-  #obey(grant: Grant, since: GrantedSince): void {
+  #obey(grant: Grant): void {
     const leaseEndMonoUs = this.#deps.clock.monoUs() + grant.leaseS * 1e6;
-    this.#state = { grant, since, leaseEndMonoUs };
+    this.#state = { grant, since: grant.granted, leaseEndMonoUs };
     this.#settle();
     // A new end of the lease is news to run(), even where no permit changed.
     this.#notify();
   }
 
-  #save(payload: Uint8Array, since: GrantedSince): boolean {
+  #save(payload: Uint8Array): boolean {
     try {
       const receivedAtUs = this.#deps.clock.wallUs();
-      writeGrantFile(this.#deps.stateDir, { receivedAtUs, since, payload });
+      writeGrantFile(this.#deps.stateDir, { receivedAtUs, payload });
       return true;
     } catch (error) {
       this.#logStore(toLenscapError(error));
@@ -194,7 +194,7 @@ export class Gate {
 
   /** A narrower grant that cannot be saved must not be undone by the wider one after a restart. */
   #forgetWider(): void {
-    if (this.#state === null || this.#state.since.size === this.#state.grant.scopes.length) return;
+    if (this.#state === null || this.#state.since.size === this.#state.grant.granted.size) return;
     try {
       removeGrantFile(this.#deps.stateDir);
     } catch (error) {
@@ -217,7 +217,7 @@ export class Gate {
       if (leftUs === 0)
         log.warn('the lease of the saved grant ran out, or the clock cannot be trusted');
       const leaseEndMonoUs = leftUs === 0 ? 0 : clock.monoUs() + leftUs;
-      this.#state = { grant, since: trusted(saved, grant), leaseEndMonoUs };
+      this.#state = { grant, since: grant.granted, leaseEndMonoUs };
     } catch (error) {
       const { code, message } = toLenscapError(error, 'GRANT_INVALID');
       log.error({ code }, `${message}; the lens cap stays on until the server sends a grant`);
@@ -271,9 +271,4 @@ export class Gate {
   #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
-}
-
-/** The saved epochs as far as the signed grant bears them out. */
-function trusted({ since }: SavedGrant, { epoch, scopes }: Grant): GrantedSince {
-  return new Map([...since].filter(([scope, from]) => scopes.includes(scope) && from <= epoch));
 }

@@ -1,7 +1,7 @@
 // The grant in force as it survives a restart: one file, replaced as a whole.
 // Invariant: after a crash at any moment the file is the old or the new one; every other content is
 // told apart by its checksum. Layout, in text:
-//   lenscap-grant 1 <SHA-256 of all after this line, hex>\n{"receivedAtUs":…,"since":{…},"payload":…}
+//   lenscap-grant 1 <SHA-256 of all after this line, hex>\n{"receivedAtUs":…,"payload":…}
 import { createHash } from 'node:crypto';
 import {
   closeSync,
@@ -14,7 +14,6 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
-import { type GrantedSince, SCOPES, type Scope } from '../../proto/scopes.ts';
 import { documentChecker } from '../../proto/validate.ts';
 
 const NAME = 'grant';
@@ -23,14 +22,12 @@ const HEAD = /^lenscap-grant 1 ([0-9a-f]{64})\n/;
 export interface SavedGrant {
   /** Wall time of receipt, from which the lease counts after a restart. */
   readonly receivedAtUs: number;
-  readonly since: GrantedSince;
   /** The payload of down/grant, signature included. */
   readonly payload: Uint8Array;
 }
 
 interface Content {
   readonly receivedAtUs: number;
-  readonly since: Readonly<Partial<Record<Scope, number>>>;
   /** Base64. */
   readonly payload: string;
 }
@@ -39,25 +36,19 @@ const whole = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
 const checkContent = documentChecker<Content>(
   {
     type: 'object',
-    required: ['receivedAtUs', 'since', 'payload'],
+    required: ['receivedAtUs', 'payload'],
     additionalProperties: false,
     properties: {
       receivedAtUs: whole,
-      since: {
-        type: 'object',
-        additionalProperties: false,
-        properties: Object.fromEntries(SCOPES.map((scope) => [scope, { ...whole, minimum: 1 }])),
-      },
       payload: { type: 'string', maxLength: 4096 },
     },
   },
   'GRANT_INVALID',
 );
 
-export function encodeGrantFile({ receivedAtUs, since, payload }: SavedGrant): Buffer {
+export function encodeGrantFile({ receivedAtUs, payload }: SavedGrant): Buffer {
   const content = JSON.stringify({
     receivedAtUs,
-    since: Object.fromEntries(since),
     payload: Buffer.from(payload).toString('base64'),
   });
   return Buffer.from(`lenscap-grant 1 ${sha256(content)}\n${content}`);
@@ -70,16 +61,7 @@ export function decodeGrantFile(bytes: Buffer): SavedGrant {
   if (head?.[1] !== sha256(body))
     throw new LenscapError('GRANT_INVALID', 'the saved grant is damaged');
   const content = checkContent(JSON.parse(body.toString('utf8')), 'the saved grant');
-  const since = new Map<Scope, number>();
-  for (const scope of SCOPES) {
-    const epoch = content.since[scope];
-    if (epoch !== undefined) since.set(scope, epoch);
-  }
-  return {
-    receivedAtUs: content.receivedAtUs,
-    since,
-    payload: Buffer.from(content.payload, 'base64'),
-  };
+  return { ...content, payload: Buffer.from(content.payload, 'base64') };
 }
 
 function sha256(data: string | Buffer): string {

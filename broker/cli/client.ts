@@ -18,6 +18,8 @@ export interface ClientDeps {
   /** Of `login`; absent before it. */
   readonly token?: string;
   readonly timeoutMs?: number;
+  /** Gives up what is being asked. */
+  readonly signal?: AbortSignal;
 }
 
 /** ISO 8601 with zone; absent = all there is. */
@@ -26,14 +28,18 @@ export interface Range {
   readonly to?: string | undefined;
 }
 
+type Query = Range & { readonly asOf?: string; readonly cursor?: string | undefined };
+
 const TIMEOUT_MS = 30_000;
 
 export class Client {
   readonly #server: string;
   readonly #token: string | undefined;
   readonly #timeoutMs: number;
+  readonly #signal: AbortSignal;
 
-  constructor({ server, token, timeoutMs = TIMEOUT_MS }: ClientDeps) {
+  constructor({ server, token, timeoutMs = TIMEOUT_MS, signal }: ClientDeps) {
+    this.#signal = signal ?? new AbortController().signal;
     this.#server = server.replace(/\/+$/, '');
     this.#token = token;
     this.#timeoutMs = timeoutMs;
@@ -100,14 +106,9 @@ export class Client {
   async export(
     deviceId: string,
     range: Range & { readonly asOf?: string },
-    signal?: AbortSignal,
   ): Promise<ReadableStream<Uint8Array>> {
-    const response = await this.#ask(
-      'GET',
-      `${path(deviceId)}/export${query(range)}`,
-      undefined,
-      signal ?? null,
-    );
+    const url = `${path(deviceId)}/export${query(range)}`;
+    const response = await this.#ask('GET', url, undefined, this.#signal);
     if (!response.body) throw new LenscapError('SERVER_UNREACHABLE', 'an empty answer');
     return response.body;
   }
@@ -123,7 +124,7 @@ export class Client {
   }
 
   async #json<T>(method: string, url: string, body?: unknown): Promise<T> {
-    const signal = AbortSignal.timeout(this.#timeoutMs);
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(this.#timeoutMs)]);
     const response = await this.#ask(method, url, body, signal);
     try {
       const answer: T = JSON.parse(await response.text());
@@ -133,15 +134,11 @@ export class Client {
     }
   }
 
-  async #ask(
-    method: string,
-    url: string,
-    body: unknown,
-    signal: AbortSignal | null,
-  ): Promise<Response> {
-    const headers: Record<string, string> = {};
-    if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
-    if (body !== undefined) headers['content-type'] = 'application/json';
+  async #ask(method: string, url: string, body: unknown, signal: AbortSignal): Promise<Response> {
+    const headers = {
+      ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    };
     const sent = body === undefined ? null : JSON.stringify(body);
     const request = { method, headers, body: sent, signal, redirect: 'error' as const };
     const response = await fetch(`${this.#server}${url}`, request).catch((error: unknown) => {
@@ -182,9 +179,9 @@ function path(deviceId: string): string {
   return `/api/devices/${encodeURIComponent(deviceId)}`;
 }
 
-function query(values: Readonly<Record<string, string | undefined>>): string {
-  const given = Object.entries(values).flatMap(([key, value]) =>
-    value === undefined ? [] : [[key, value]],
-  );
-  return given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
+function query(values: Query): string {
+  const given = new URLSearchParams();
+  for (const [key, value] of Object.entries<string | undefined>({ ...values }))
+    if (value !== undefined) given.set(key, value);
+  return given.size === 0 ? '' : `?${given}`;
 }

@@ -1,8 +1,8 @@
 // The terminal as commands see it: plain lines, questions, no colours. Nothing is asked where nobody
 // can answer.
 import { createInterface } from 'node:readline/promises';
-import type { ReadStream, WriteStream } from 'node:tty';
 import { text } from 'node:stream/consumers';
+import type { ReadStream, WriteStream } from 'node:tty';
 import { LenscapError } from '../../proto/errors.ts';
 
 export interface TerminalDeps {
@@ -11,7 +11,11 @@ export interface TerminalDeps {
   readonly stderr: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY'>>;
 }
 
-const [CTRL_C, CTRL_D, BACKSPACE, DELETE] = ['\u0003', '\u0004', '\b', '\u007f'];
+const CTRL_C = '\u0003';
+/** Return, newline, Ctrl-D. */
+const ENDS = '\r\n\u0004';
+/** Backspace, delete. */
+const ERASES = '\b\u007f';
 
 export class Terminal {
   readonly #deps: TerminalDeps;
@@ -69,8 +73,13 @@ export class Terminal {
 
   async question(prompt: string): Promise<string> {
     const asked = createInterface({ input: this.#deps.stdin, output: this.#deps.stderr });
+    const abort = new AbortController();
+    asked.once('SIGINT', () => abort.abort(givenUp()));
+    asked.once('close', () => abort.abort(givenUp()));
     try {
-      return (await asked.question(prompt)).trim();
+      return (await asked.question(prompt, { signal: abort.signal })).trim();
+    } catch (error) {
+      throw abort.signal.aborted ? givenUp() : error;
     } finally {
       asked.close();
     }
@@ -83,21 +92,28 @@ export class Terminal {
       throw new LenscapError('REQUEST_INVALID', 'give the password with --password-file FILE or -');
     stderr.write(prompt);
     stdin.setRawMode(true);
-    let typed = '';
     try {
-      for await (const chunk of stdin)
-        for (const character of String(chunk)) {
-          if (character === CTRL_C) throw new LenscapError('REQUEST_INVALID', 'given up');
-          if (character === '\r' || character === '\n' || character === CTRL_D) return typed;
-          const isErasing = character === BACKSPACE || character === DELETE;
-          typed = isErasing ? typed.slice(0, -1) : typed + character;
-        }
-      return typed;
+      return await typedLine(stdin);
     } finally {
       stdin.setRawMode(false);
       stderr.write('\n');
     }
   }
+}
+
+async function typedLine(stdin: AsyncIterable<unknown>): Promise<string> {
+  let typed = '';
+  for await (const chunk of stdin)
+    for (const character of String(chunk)) {
+      if (character === CTRL_C) throw givenUp();
+      if (ENDS.includes(character)) return typed;
+      typed = ERASES.includes(character) ? typed.slice(0, -1) : typed + character;
+    }
+  return typed;
+}
+
+function givenUp(): LenscapError {
+  return new LenscapError('REQUEST_INVALID', 'given up; nothing has changed');
 }
 
 /** Names come from elsewhere: no control character of theirs reaches the terminal. */

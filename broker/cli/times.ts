@@ -15,7 +15,9 @@ export function parseTime(name: string, typed: string, nowMs: number): string {
   if (count !== undefined && (unit === 's' || unit === 'm' || unit === 'h' || unit === 'd'))
     return new Date(nowMs - Number(count) * UNIT_MS[unit]).toISOString();
   if (/(Z|[+-]\d\d:\d\d)$/.test(typed) && ISO.test(typed)) return typed;
-  const local = ISO.test(typed) ? new Date(typed.includes('T') ? typed : `${typed}T00:00`) : undefined;
+  const local = ISO.test(typed)
+    ? new Date(typed.includes('T') ? typed : `${typed}T00:00`)
+    : undefined;
   if (local === undefined || Number.isNaN(local.getTime()))
     throw new LenscapError(
       'REQUEST_INVALID',

@@ -133,13 +133,13 @@ export class Consent {
 
   /** Payload of down/grant: what is in force for a device, signed. */
   async signedGrant(deviceId: string): Promise<Uint8Array> {
-    const record = await this.current(deviceId);
+    const { row, standing } = await this.#deps.rows.inForce(deviceId);
     return signGrant(
       {
         deviceId,
-        epoch: record.epoch,
-        scopes: record.scopes,
-        policySha256: Buffer.from(record.policy?.sha256 ?? '', 'hex'),
+        epoch: standing.epoch,
+        granted: standing.granted,
+        policySha256: Buffer.from((row && parseRecord(row).policy?.sha256) ?? '', 'hex'),
         issuedAtUs: this.#deps.nowUs(),
         leaseS: this.#deps.leaseS,
       },

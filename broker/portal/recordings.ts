@@ -2,7 +2,7 @@
 // out whose SHA-256 is not that of its row.
 import { createHash } from 'node:crypto';
 import { LenscapError } from '../../proto/errors.ts';
-import { initIdentity, segmentIdentity } from '../collector/identities.ts';
+import { initIdentity, segmentIdentity } from '../store/identities.ts';
 import type { DeviceRow } from '../store/devices.ts';
 import type { SegmentRow, Span, StreamRow } from '../store/media-rows.ts';
 import { unseal } from '../store/seal.ts';

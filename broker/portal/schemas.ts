@@ -8,7 +8,7 @@ export const text = (description: string, maxLength = 200): Schema => ({
   maxLength,
 });
 export const integer = (description: string): Schema => ({ type: 'integer', description });
-export const orNull = (schema: Schema): Schema => ({ ...schema, type: [schema['type'], 'null'] });
+export const orNull = (schema: Schema): Schema => ({ ...schema, type: [schema.type, 'null'] });
 export const list = (items: Schema, description: string): Schema => ({
   type: 'array',
   items,

@@ -48,6 +48,14 @@ export class ConsentRows {
     });
   }
 
+  /** The latest record and what is granted under it, read at one moment. */
+  inForce(deviceId: string): Promise<{ row: LedgerRow | undefined; standing: Standing }> {
+    return this.#index.transaction().execute(async (trx) => ({
+      row: await new ConsentRows(trx).last(deviceId),
+      standing: await readStanding(trx, deviceId),
+    }));
+  }
+
   standing(deviceId: string): Promise<Standing> {
     return this.#index.transaction().execute((trx) => readStanding(trx, deviceId));
   }

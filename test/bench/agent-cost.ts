@@ -112,7 +112,7 @@ function startBaseline(launch: string): Started {
   return start(needTool('gst-launch-1.0', 'gstreamer1.0-tools'), ['-q', ...words]);
 }
 
-async function costOf({ pid }: Started, seconds: number): Promise<Cost> {
+async function costOf({ pid, child }: Started, seconds: number): Promise<Cost> {
   await sleep(SETTLE_MS);
   const startMs = performance.now();
   const before = cpuSeconds(pid);
@@ -121,6 +121,8 @@ async function costOf({ pid }: Started, seconds: number): Promise<Cost> {
     memory.push(memoryOf(pid));
     await sleep(SAMPLE_MS);
   }
+  if (child.exitCode !== null || child.signalCode !== null)
+    throw new Error('it ended while it was measured');
   const cpu = cpuSeconds(pid) - before;
   return { cpuShare: (100 * cpu) / ((performance.now() - startMs) / 1000), memory };
 }

@@ -1,19 +1,19 @@
 // The demo behind `make run`: real server, real agent, a demo owner; one line that moves. Ends what it
 // started, in order. With --seconds it ends by itself and checks what it stored.
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Options, readOptions } from './options.ts';
-import { Owner } from './owner.ts';
+import { type DeviceState, Owner } from './owner.ts';
 import { Background, runVerb } from './processes.ts';
 
 const SEGMENT_MS = 2000;
-const FIRST_SEGMENT_TIMEOUT_MS = 60_000;
+const FIRST_SEGMENT_TIMEOUT_S = 60;
 const startedAtMs = performance.timeOrigin;
 
 interface House {
@@ -100,29 +100,38 @@ function status(line: string, elapsedS: number): void {
   else if (Math.round(elapsedS) % 5 === 0) say(line);
 }
 
-async function watch(owner: Owner, agent: Background, seconds: number | undefined): Promise<void> {
-  let firstAtMs: number | undefined;
-  for (let tick = 0; !stop.signal.aborted; tick++) {
-    const device = await owner.device();
-    const nowMs = performance.timeOrigin + performance.now();
-    if (firstAtMs === undefined && device.segments > 0) {
-      firstAtMs = nowMs;
-      say(`first segment stored after ${((nowMs - startedAtMs) / 1000).toFixed(1)} s`);
-      say(`watch:   ffplay '${await owner.playUrl()}'`);
+const elapsedS = (): number => (performance.timeOrigin + performance.now() - startedAtMs) / 1000;
+
+function describe(device: DeviceState): string {
+  const behindS = device.lastSegmentEndAt
+    ? Math.max(0, (Date.now() - Date.parse(device.lastSegmentEndAt)) / 1000)
+    : undefined;
+  const behind = behindS === undefined ? 'nothing stored yet' : `${behindS.toFixed(1)} s behind`;
+  const megabytes = (device.bytes / 1e6).toFixed(2);
+  return `cap ${device.cap} · ${device.segments} segments · ${megabytes} MB · ${behind}`;
+}
+
+async function firstSegment(owner: Owner, agent: Background): Promise<void> {
+  while (!stop.signal.aborted) {
+    if ((await owner.device()).segments > 0) {
+      say(`first segment stored after ${elapsedS().toFixed(1)} s`);
+      return;
     }
     if (agent.hasEnded) throw new Error(`the agent ended:\n${agent.logTail()}`);
-    if (firstAtMs === undefined && nowMs - startedAtMs > FIRST_SEGMENT_TIMEOUT_MS)
+    if (elapsedS() > FIRST_SEGMENT_TIMEOUT_S)
       throw new Error(`nothing was stored in a minute; the agent says:\n${agent.logTail()}`);
-    if (seconds !== undefined && nowMs - startedAtMs > seconds * 1000 && firstAtMs !== undefined) return;
-    const behind = device.lastSegmentEndAt
-      ? `${Math.max(0, (Date.now() - Date.parse(device.lastSegmentEndAt)) / 1000).toFixed(1)} s behind`
-      : 'nothing stored yet';
-    if (tick % 10 === 0)
-      status(
-        `cap ${device.cap} · ${device.segments} segments · ${(device.bytes / 1e6).toFixed(2)} MB · ${behind}`,
-        tick / 10,
-      );
     await sleep(100, undefined, { signal: stop.signal }).catch(() => undefined);
+  }
+}
+
+async function watch(owner: Owner, agent: Background, seconds: number | undefined): Promise<void> {
+  await firstSegment(owner, agent);
+  if (stop.signal.aborted) return;
+  say(`watch:   ffplay '${await owner.playUrl()}'`);
+  while (!stop.signal.aborted && (seconds === undefined || elapsedS() < seconds)) {
+    status(describe(await owner.device()), elapsedS());
+    if (agent.hasEnded) throw new Error(`the agent ended:\n${agent.logTail()}`);
+    await sleep(1000, undefined, { signal: stop.signal }).catch(() => undefined);
   }
 }
 
@@ -144,24 +153,43 @@ async function exportAll(owner: Owner, file: string, from: Date): Promise<string
 async function demo(folder: string, options: Options): Promise<string[]> {
   const from = new Date(Date.now() - 60_000);
   await writeConfigs(folder, options);
-  const server = new Background('the server', 'broker/main.ts', ['serve', '--data', folder], join(folder, 'server.log'));
+  const server = new Background(
+    'the server',
+    'broker/main.ts',
+    ['serve', '--data', folder],
+    join(folder, 'server.log'),
+  );
   let agent: Background | undefined;
   const problems: (string | undefined)[] = [];
   let segments = 0;
   try {
-    const [house, { mqttPort, httpUrl }] = await Promise.all([settle(folder), listening(folder, server)]);
-    agent = new Background('the agent', 'agent/main.ts', ['run', '--config', join(folder, 'agent.json')], join(folder, 'agent.log'));
+    const [house, { mqttPort, httpUrl }] = await Promise.all([
+      settle(folder),
+      listening(folder, server),
+    ]);
+    agent = new Background(
+      'the agent',
+      'agent/main.ts',
+      ['run', '--config', join(folder, 'agent.json')],
+      join(folder, 'agent.log'),
+    );
     say(`source:  ${options.source.label}`);
-    say(`server:  mqtts://localhost:${mqttPort} for devices, ${httpUrl} for owners (${httpUrl}/openapi.json)`);
+    say(
+      `server:  mqtts://localhost:${mqttPort} for devices, ${httpUrl} for owners (${httpUrl}/openapi.json)`,
+    );
     say(`owner:   ${house.email}, password ${house.password}: a demo owner, made for this folder`);
     const owner = await Owner.login(httpUrl, house, house.deviceId);
     const scopes = options.source.audio === 'source' ? ['video', 'audio'] : ['video'];
-    say(`consent: given by the demo owner through the API, recorded as ${await owner.consent(scopes)}`);
+    say(
+      `consent: given by the demo owner through the API, recorded as ${await owner.consent(scopes)}`,
+    );
     await watch(owner, agent, options.seconds);
     say(`\nstopping: the segment under way is closed and sent`);
     problems.push(await agent.stop());
     segments = (await owner.device()).segments;
-    const file = options.exportFile ?? (options.seconds === undefined ? undefined : join(folder, 'export.mp4'));
+    const file =
+      options.exportFile ??
+      (options.seconds === undefined ? undefined : join(folder, 'export.mp4'));
     if (file !== undefined) problems.push(...(await exportAll(owner, file, from)));
   } catch (error) {
     if (!stop.signal.aborted) problems.push(error instanceof Error ? error.message : String(error));

@@ -49,7 +49,12 @@ function sourceOf(text: string | undefined): Source {
   if (text === undefined)
     return file(FIXTURE, 'the clip test/fixtures/motion.mov, looped as a camera');
   if (text === 'test')
-    return { config: { type: 'test' }, audio: 'source', credentials: undefined, label: 'a test picture' };
+    return {
+      config: { type: 'test' },
+      audio: 'source',
+      credentials: undefined,
+      label: 'a test picture',
+    };
   if (text.startsWith('/dev/'))
     return {
       config: { type: 'v4l2', device: text, format: 'raw' },
@@ -64,7 +69,12 @@ function sourceOf(text: string | undefined): Source {
 }
 
 function file(path: string, label: string): Source {
-  return { config: { type: 'file', path, loop: true }, audio: 'source', credentials: undefined, label };
+  return {
+    config: { type: 'file', path, loop: true },
+    audio: 'source',
+    credentials: undefined,
+    label,
+  };
 }
 
 function rtsp(text: string): Source {
@@ -75,7 +85,13 @@ function rtsp(text: string): Source {
   url.username = '';
   url.password = '';
   return {
-    config: { type: 'rtsp', url: url.href, credentialsFile: null, transport: 'tcp', latencyMs: 200 },
+    config: {
+      type: 'rtsp',
+      url: url.href,
+      credentialsFile: null,
+      transport: 'tcp',
+      latencyMs: 200,
+    },
     audio: 'source',
     credentials,
     label: `the network camera ${url.href}`,

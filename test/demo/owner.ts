@@ -48,7 +48,9 @@ export class Owner {
       scopes,
       policySha256: policy.sha256,
     });
-    const { records }: { records: object[] } = await this.#ask(`/api/devices/${this.deviceId}/consent/log`);
+    const { records }: { records: object[] } = await this.#ask(
+      `/api/devices/${this.deviceId}/consent/log`,
+    );
     return JSON.stringify(records.at(-1));
   }
 
@@ -82,7 +84,9 @@ export class Owner {
     const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' };
     return fetch(
       `${this.#url}${path}`,
-      body ? { method: 'POST', headers, body: JSON.stringify(body) } : { headers: { authorization: headers.authorization } },
+      body
+        ? { method: 'POST', headers, body: JSON.stringify(body) }
+        : { headers: { authorization: headers.authorization } },
     );
   }
 }

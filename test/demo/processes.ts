@@ -24,7 +24,10 @@ export class Background {
     const log = openSync(logFile, 'a', 0o600);
     this.#name = name;
     this.#logFile = logFile;
-    this.#child = spawn('setpriv', node(main, args), { stdio: ['ignore', log, log], detached: true });
+    this.#child = spawn('setpriv', node(main, args), {
+      stdio: ['ignore', log, log],
+      detached: true,
+    });
     closeSync(log);
     this.#exited = once(this.#child, 'exit');
   }
@@ -62,7 +65,10 @@ export async function runVerb(
   args: readonly string[],
   input = '',
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn('setpriv', node(main, args), { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+  const child = spawn('setpriv', node(main, args), {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  });
   child.stdin.end(input);
   const exited = once(child, 'close');
   let output = '';

@@ -67,10 +67,11 @@ const GOLDEN = {
   ],
   applied: '08071081c097d1edff9603',
   grant:
-    '0a4b0a1463616d2d6162636465666768696a6b6c6d6e6f7010031a0201022220cdcdcdcdcdcdcdcd' +
-    'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd2881c097d1edff96033080f524124057' +
-    '3020d56a60cc6ba46cd72b969fed09831fad8946dfbb16ee5098eee9c89c1d725e12853ab968e142' +
-    'f592204f0e563d2a8ceee8cfc55cf75d1de90d478dfc0a1a085e3dc044c49e00e0',
+    '0a530a1463616d2d6162636465666768696a6b6c6d6e6f7010031a04080110021a04080210032220' +
+    'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd2881c097d1edff96' +
+    '033080f524124005457489c43462e8ffdc6e874b1a05407b52f0f3f7b9e53c243a8b4e47d45e69a2' +
+    '7203433c3ba3e681d43b74df64f2054c4c1f137820286fd9fbba63849daf051a085e3dc044c49e00' +
+    'e0',
 };
 
 t.test('a stream has its golden bytes', async (t) => {
@@ -145,7 +146,10 @@ t.test('a grant has its golden bytes, signature included', async (t) => {
   const grant = {
     deviceId: 'cam-abcdefghijklmnop',
     epoch: 3,
-    scopes: ['video', 'audio'],
+    granted: new Map([
+      ['video', 2],
+      ['audio', 3],
+    ] as const),
     policySha256: new Uint8Array(32).fill(0xcd),
     issuedAtUs: 1_790_000_000_000_001,
     leaseS: 604_800,

@@ -7,7 +7,7 @@ const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const grant = {
   deviceId,
   epoch: 9,
-  scopes: ['video'],
+  granted: new Map([['video', 4]] as const),
   policySha256: new Uint8Array(32).fill(1),
   issuedAtUs: 1,
   leaseS: 60,

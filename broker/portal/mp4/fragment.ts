@@ -4,7 +4,18 @@ import { corrupt, longWord, makeBox, words } from './boxes.ts';
 import type { TrackMap, TrackTarget } from './init.ts';
 import { insertionFor } from './insertion.ts';
 import {
-  fragmentsOf, type Known, type Run, type Traf, trafsOf, TFHD_BASE_IS_MOOF, TFHD_BYTES, TFHD_DESCRIPTION, TFHD_DURATION, TFHD_EMPTY, TFHD_FLAGS, TRUN_OFFSET,
+  fragmentsOf,
+  type Known,
+  type Run,
+  TFHD_BASE_IS_MOOF,
+  TFHD_BYTES,
+  TFHD_DESCRIPTION,
+  TFHD_DURATION,
+  TFHD_EMPTY,
+  TFHD_FLAGS,
+  TRUN_OFFSET,
+  type Traf,
+  trafsOf,
 } from './traf.ts';
 
 /** Decode times of a track in one segment, in its own units: [first, end). */

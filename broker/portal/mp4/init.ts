@@ -92,7 +92,10 @@ export function mergeInits(
   const maps = parsed.map(
     (tracks) =>
       new Map(
-        tracks.map((track) => [track.trackId, targetOf(track, groups.indexOf(groupOf(track)), merged)]),
+        tracks.map((track) => [
+          track.trackId,
+          targetOf(track, groups.indexOf(groupOf(track)), merged),
+        ]),
       ),
   );
   const ftyp = boxIn(first, 'ftyp').bytes;
@@ -137,9 +140,7 @@ function targetOf(track: InitTrack, position: number, merged: readonly MergedTra
     kind,
     trackId: position + 1,
     timescale,
-    descriptionIndexes: track.entries.map(
-      (entry) => formats.indexOf(formatOf(kind, entry)) + 1,
-    ),
+    descriptionIndexes: track.entries.map((entry) => formats.indexOf(formatOf(kind, entry)) + 1),
     inBand: entries.length > 1 ? track.entries.map(parameterSetsOf) : [],
     defaults,
   };

@@ -5,12 +5,12 @@ import type { TrackMap } from './init.ts';
 import { delimiterBytes, type ParameterSets } from './parameter-sets.ts';
 import {
   type Run,
-  type Traf,
   TRUN_BYTES,
   TRUN_COMPOSITION,
   TRUN_DURATION,
   TRUN_FIRST_FLAGS,
   TRUN_SAMPLE_FLAGS,
+  type Traf,
 } from './traf.ts';
 
 const MDAT_HEADER_BYTES = 8;

@@ -45,7 +45,10 @@ t.test('a file that appears later is captured, after one gap', async (t) => {
   await recording.stop();
   t.equal(recording.gaps.length, 1);
   const gap = recording.gaps[0];
-  t.equal((gap?.startMonoUs ?? 0) + (gap?.durationUs ?? 0), recording.segments[0]?.header.startMonoUs);
+  t.equal(
+    (gap?.startMonoUs ?? 0) + (gap?.durationUs ?? 0),
+    recording.segments[0]?.header.startMonoUs,
+  );
   t.strictSame(recording.order.slice(0, 3), ['stream', 'gap', 'segment']);
 });
 

@@ -7,21 +7,24 @@ import { begin, captureConfig, childPids, isAlive, never } from './harness.ts';
 
 const TEST = { type: 'test' } as const;
 
-t.test('a revoked permit kills the child at once and nothing is handed over any more', async (t) => {
-  const { recording, pid } = begin(captureConfig(TEST));
-  await recording.until('a segment', () => recording.segments.length > 0);
-  await delay(500);
-  const child = pid();
-  const handed = recording.order.length;
-  const beginMs = performance.now();
-  const ended = recording.revoke();
-  while (isAlive(child)) await delay(1);
-  const goneMs = performance.now() - beginMs;
-  await ended;
-  t.ok(goneMs < 100, `gone after ${goneMs.toFixed(1)} ms`);
-  await delay(100);
-  t.equal(recording.order.length, handed);
-});
+t.test(
+  'a revoked permit kills the child at once and nothing is handed over any more',
+  async (t) => {
+    const { recording, pid } = begin(captureConfig(TEST));
+    await recording.until('a segment', () => recording.segments.length > 0);
+    await delay(500);
+    const child = pid();
+    const handed = recording.order.length;
+    const beginMs = performance.now();
+    const ended = recording.revoke();
+    while (isAlive(child)) await delay(1);
+    const goneMs = performance.now() - beginMs;
+    await ended;
+    t.ok(goneMs < 100, `gone after ${goneMs.toFixed(1)} ms`);
+    await delay(100);
+    t.equal(recording.order.length, handed);
+  },
+);
 
 t.test('a permit revoked at any moment of the start leaves nothing behind', async (t) => {
   for (let waitMs = 0; waitMs <= 800; waitMs += 100) {
@@ -74,4 +77,3 @@ t.test('a child does not outlive its parent, not even when it hangs', async (t) 
     t.notOk(isAlive(child), `gone after ${Math.round(performance.now() - beginMs)} ms`);
   }
 });
-

@@ -104,8 +104,14 @@ const conversions: Record<string, { args: string[]; ext: string; codec?: 'aac' |
     args: ['-c:v', 'libx265', '-x265-params', 'log-level=none', '-c:a', 'libmp3lame'],
     ext: 'mkv',
   },
-  'MJPEG and G.711 µ-law': { args: ['-c:v', 'mjpeg', '-c:a', 'pcm_mulaw', '-ar', '8000'], ext: 'mov' },
-  'MPEG-4 and G.711 A-law': { args: ['-c:v', 'mpeg4', '-c:a', 'pcm_alaw', '-ar', '8000'], ext: 'avi' },
+  'MJPEG and G.711 µ-law': {
+    args: ['-c:v', 'mjpeg', '-c:a', 'pcm_mulaw', '-ar', '8000'],
+    ext: 'mov',
+  },
+  'MPEG-4 and G.711 A-law': {
+    args: ['-c:v', 'mpeg4', '-c:a', 'pcm_alaw', '-ar', '8000'],
+    ext: 'avi',
+  },
   'MPEG-2 and raw sound, into Opus': {
     args: ['-c:v', 'mpeg2video', '-c:a', 'pcm_s16le'],
     ext: 'mkv',

@@ -1,12 +1,14 @@
 // A capture on a thread of events that tests can wait for, and eyes to look at what it made.
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
+import type { Test } from 'tap';
 import { Capture, type CaptureConfig } from '../../../agent/capture/capture.ts';
 import { systemClock } from '../../../agent/clock.ts';
 import type { SourceConfig } from '../../../proto/agent-config.ts';
@@ -111,7 +113,9 @@ export class Recording {
     const signal = AbortSignal.timeout(deadlineMs);
     while (!holds())
       await once(this.#news, 'news', { signal }).catch(() => {
-        throw new Error(`waited in vain for: ${what}\n${this.order.join(' ')}\n${this.log}`);
+        throw new Error(
+          `waited in vain for: ${what}\n${this.order.join(' ')}\n${this.log.slice(-600)}`,
+        );
       });
   }
 
@@ -134,7 +138,9 @@ export class Recording {
   /** All segments of the first stream, one after another. */
   writeAll(dir: string, name = 'all.mp4'): Promise<string> {
     const { stream } = this.segments[0] ?? never('no segment');
-    const chunks = this.segments.filter((one) => one.stream === stream).flatMap((one) => one.chunks);
+    const chunks = this.segments
+      .filter((one) => one.stream === stream)
+      .flatMap((one) => one.chunks);
     return writeMedia(join(dir, name), [stream.init, ...chunks]);
   }
 
@@ -187,6 +193,34 @@ export async function payloadHashes(path: string, stream: 'v' | 'a'): Promise<st
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line) => line.split(',').at(-1)?.trim() ?? '');
+}
+
+const CAMERA = new URL('../../fixtures/camera.py', import.meta.url).pathname;
+
+/** A network camera on a free port of loopback; see camera.py for the arguments. */
+export async function camera(
+  t: Test,
+  ...args: readonly string[]
+): Promise<{ url: string; process: ChildProcess }> {
+  const process = spawn('/usr/bin/python3', [CAMERA, '0', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => process.kill('SIGKILL'));
+  const lines = createInterface({ input: process.stdout ?? never('no output') });
+  const [line] = await once(lines, 'line');
+  return { url: `rtsp://127.0.0.1:${String(line).split(' ')[1]?.trim()}/cam`, process };
+}
+
+/** A recording of such a camera. */
+export function rtsp(
+  url: string,
+  options: { credentialsFile?: string; transport?: 'tcp' | 'udp' } = {},
+  over: Overrides = {},
+): Recording {
+  const { credentialsFile = null, transport = 'tcp' } = options;
+  return new Recording(
+    captureConfig({ type: 'rtsp', url, credentialsFile, transport, latencyMs: 100 }, over),
+  );
 }
 
 export async function ffmpeg(...args: readonly string[]): Promise<void> {

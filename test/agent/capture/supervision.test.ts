@@ -1,6 +1,14 @@
 // How a capture survives: crash, hang, hardware that is missing, encoders that do not work.
 import t from 'tap';
-import { begin, captureConfig, childPids, decodeErrors, isAlive, packets, Recording } from './harness.ts';
+import {
+  begin,
+  captureConfig,
+  childPids,
+  decodeErrors,
+  isAlive,
+  packets,
+  Recording,
+} from './harness.ts';
 
 const TEST = { type: 'test' } as const;
 

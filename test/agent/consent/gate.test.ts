@@ -33,7 +33,7 @@ t.test(
     const content = {
       deviceId: DEVICE,
       epoch: 9,
-      scopes: ['video'] as const,
+      granted: new Map([['video', 1]] as const),
       policySha256: new Uint8Array(32),
       issuedAtUs: 1,
       leaseS: 60,
@@ -76,7 +76,7 @@ t.test('a permit outlives a widening and a renewal', async (t) => {
   gate.accept(grant(1, ['video']));
   const permit = gate.permit();
   gate.accept(grant(1, ['video']));
-  gate.accept(grant(2, ['video', 'device_info']));
+  gate.accept(grant(2, ['video', 'device_info'], {}, { video: 1 }));
   t.equal(gate.permit(), permit);
   t.notOk(permit?.revoked.aborted);
   t.ok(gate.mayKeep({ epoch: 1, scopes: ['video'] }));
@@ -89,7 +89,7 @@ t.test(
     const { gate } = makeGate(t.testdir());
     gate.accept(grant(1, ['video']));
     const before = gate.permit();
-    gate.accept(grant(2, ['video', 'audio']));
+    gate.accept(grant(2, ['video', 'audio'], {}, { video: 1 }));
     t.match(gate.permit(), { epoch: 2, audio: true });
     t.notOk(before?.revoked.aborted);
     gate.accept(grant(3, []));
@@ -101,7 +101,7 @@ t.test('a withdrawal of sound revokes the permit with sound at once', async (t) 
   const { gate, retained } = makeGate(t.testdir());
   gate.accept(grant(1, ['video', 'audio']));
   const before = gate.permit();
-  gate.accept(grant(2, ['video']));
+  gate.accept(grant(2, ['video'], {}, { video: 1 }));
   t.ok(before?.revoked.aborted);
   t.match(gate.permit(), { epoch: 1, audio: false });
   t.equal(retained.length, 1);
@@ -124,7 +124,15 @@ t.test('a withdrawal is obeyed before it is saved, and what waits is erased', as
   t.notSame(readFileSync(join(dir, 'grant')), before);
 });
 
-t.test('epochs that were missed count as an interruption', async (t) => {
+t.test('epochs that were missed interrupt only what they interrupted', async (t) => {
+  const { gate } = makeGate(t.testdir());
+  gate.accept(grant(1, ['video', 'audio']));
+  gate.accept(grant(4, ['video', 'audio'], {}, { video: 1, audio: 3 }));
+  t.ok(gate.mayKeep({ epoch: 1, scopes: ['video'] }));
+  t.notOk(gate.mayKeep({ epoch: 1, scopes: ['video', 'audio'] }));
+});
+
+t.test('what was withdrawn and granted again meanwhile counts as interrupted', async (t) => {
   const { gate } = makeGate(t.testdir());
   gate.accept(grant(1, ['video']));
   const before = gate.permit();
@@ -138,7 +146,7 @@ t.test('a restart takes up the saved grant with what it knew', async (t) => {
   const dir = t.testdir();
   const { gate, clock } = makeGate(dir);
   gate.accept(grant(1, ['video']));
-  gate.accept(grant(2, ['video', 'audio']));
+  gate.accept(grant(2, ['video', 'audio'], {}, { video: 1 }));
   clock.advance(60);
   clock.mono = 1;
   const again = makeGate(dir, clock).gate;
@@ -236,7 +244,7 @@ t.test('a withdrawal that cannot be saved is obeyed, and survives a restart', as
   const { gate } = makeGate(dir);
   gate.accept(grant(1, ['video', 'audio']));
   mkdirSync(join(dir, 'grant.new'));
-  t.same(gate.accept(grant(2, ['video'])), { outcome: 'unsaved', epoch: 2 });
+  t.same(gate.accept(grant(2, ['video'], {}, { video: 1 })), { outcome: 'unsaved', epoch: 2 });
   t.match(gate.permit(), { audio: false });
   t.same(gate.accept(grant(1, ['video', 'audio'])), { outcome: 'ignored' }, 'no way back');
   t.notOk(existsSync(join(dir, 'grant')), 'the wider grant is gone');

@@ -21,11 +21,17 @@ export class SimulatedClock {
   }
 }
 
-export function grant(epoch: number, scopes: readonly Scope[], more: Partial<Grant> = {}) {
+/** A signed grant; each scope is granted since the epoch in `since`, else since this very one. */
+export function grant(
+  epoch: number,
+  scopes: readonly Scope[],
+  more: Partial<Grant> = {},
+  since: Partial<Record<Scope, number>> = {},
+) {
   const content: Grant = {
     deviceId: DEVICE,
     epoch,
-    scopes,
+    granted: new Map(scopes.map((scope) => [scope, since[scope] ?? epoch])),
     policySha256: new Uint8Array(scopes.length === 0 ? 0 : 32).fill(7),
     issuedAtUs: 1_800_000_000_000_000,
     leaseS: 3600,

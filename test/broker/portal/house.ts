@@ -1,5 +1,6 @@
 // A real portal over a real store in a test folder: two owners, a camera each, consent given.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { Consent } from '../../../broker/consent/consent.ts';
 import { ConsentGate } from '../../../broker/consent/gate.ts';
@@ -22,6 +23,8 @@ export interface Owner {
 }
 
 export interface House {
+  /** For files of the test; `data/` in it is the store's. */
+  readonly folder: string;
   readonly store: Store;
   readonly consent: Consent;
   readonly publicKey: KeyObject;
@@ -43,13 +46,11 @@ interface Test {
   teardown(fn: () => unknown): void;
 }
 
-export async function openHouse(
-  t: Test,
-  http: Partial<ServerConfig['http']> = {},
-): Promise<House> {
+export async function openHouse(t: Test, http: Partial<ServerConfig['http']> = {}): Promise<House> {
   let aheadUs = 0;
   const nowUs = (): number => Date.now() * 1000 + aheadUs;
-  const store = await openStore(t.testdir(), nowUs);
+  const folder = t.testdir();
+  const store = await openStore(join(folder, 'data'), nowUs);
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const consent = new Consent({
     rows: store.consent,
@@ -91,7 +92,12 @@ export async function openHouse(
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-  const json = async <T>(method: string, path: string, token?: string, body?: unknown): Promise<T> => {
+  const json = async <T>(
+    method: string,
+    path: string,
+    token?: string,
+    body?: unknown,
+  ): Promise<T> => {
     const response = await ask(method, path, token, body);
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
@@ -105,7 +111,7 @@ export async function openHouse(
   const advance = (us: number): void => {
     aheadUs += us;
   };
-  return { store, consent, publicKey, url: base, anna, bert, advance, nowUs, login, ask, json };
+  return { folder, store, consent, publicKey, url: base, anna, bert, advance, nowUs, login, ask, json };
 }
 
 let hash: Promise<string> | undefined;

@@ -5,7 +5,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { initIdentity, segmentIdentity } from '../../../broker/collector/identities.ts';
+import { initIdentity, segmentIdentity } from '../../../broker/store/identities.ts';
 import { boxIn, parseBoxes } from '../../../broker/portal/mp4/boxes.ts';
 import { measureSegment } from '../../../broker/portal/mp4/fragment.ts';
 import { parseInit } from '../../../broker/portal/mp4/init.ts';
@@ -24,6 +24,8 @@ export interface Cut {
   readonly init: Buffer;
   readonly segments: readonly Buffer[];
   readonly hasAudio: boolean;
+  /** Pictures in it. */
+  readonly frames: number;
 }
 
 const FRAGMENTED = [
@@ -76,7 +78,8 @@ async function cut(path: string): Promise<Cut> {
     if (isWanted) segments.at(-1)?.push(bytes);
   }
   const whole = segments.map((parts) => Buffer.concat(parts));
-  return { init, segments: whole, hasAudio: tracks.some(({ kind }) => kind === 'audio') };
+  const hasAudio = tracks.some(({ kind }) => kind === 'audio');
+  return { init, segments: whole, hasAudio, frames: await decode(path) };
 }
 
 const NOT_SYNC = 0x10000;

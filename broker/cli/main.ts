@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+// `lenscap`, the owner's command line. The only place that knows the process around it.
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Credentials } from './credentials.ts';
+import { runCommand } from './program.ts';
+import { Terminal } from './terminal.ts';
+
+const abort = new AbortController();
+process.once('SIGINT', () => abort.abort());
+process.once('SIGTERM', () => abort.abort());
+
+const { LENSCAP_HOME, XDG_CONFIG_HOME } = process.env;
+const folder = LENSCAP_HOME || join(XDG_CONFIG_HOME || join(homedir(), '.config'), 'lenscap');
+
+process.exitCode = await runCommand(process.argv.slice(2), {
+  terminal: new Terminal(process),
+  credentials: new Credentials(folder),
+  nowMs: Date.now,
+  signal: abort.signal,
+});

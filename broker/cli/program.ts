@@ -1,0 +1,51 @@
+// The command line `lenscap`: its commands and how they end. It talks to the HTTP API and to nothing
+// else.
+import { Command, CommanderError } from 'commander';
+import { ERRORS, toLenscapError } from '../../proto/errors.ts';
+import { accountCommands } from './commands/account.ts';
+import { consentCommands } from './commands/consent.ts';
+import { recordingCommands } from './commands/recordings.ts';
+import type { Session } from './session.ts';
+
+const EXAMPLES = `
+Examples:
+  lenscap login https://cam.example.org --email me@example.org
+  lenscap devices
+  lenscap consent grant garden video
+  lenscap segments list garden --from -1h
+  lenscap export garden --from -10m --to now -o garden.mp4
+  lenscap consent withdraw garden
+
+Exit status: 0 done; 64 wrong usage; 66 not there; 69 server not reachable; 77 not allowed.`;
+
+/** Runs one command line, without the name of the program; answers its exit status. */
+export async function runCommand(args: readonly string[], session: Session): Promise<number> {
+  const program = new Command('lenscap')
+    .description('your cameras: consent, recordings, export')
+    .option('--server <url>', 'another server than the one logged in at')
+    .showHelpAfterError('(see lenscap help)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => session.terminal.print(text.trimEnd()),
+      writeErr: (text) => session.terminal.note(text.trimEnd()),
+    })
+    .addHelpText('after', EXAMPLES);
+  accountCommands(program, session);
+  consentCommands(program, session);
+  recordingCommands(program, session);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return 0;
+  } catch (error) {
+    return exitStatus(error, session);
+  }
+}
+
+function exitStatus(error: unknown, { terminal }: Session): number {
+  // Help and mistakes in usage have been printed by then.
+  if (error instanceof CommanderError)
+    return error.exitCode === 0 ? 0 : ERRORS.REQUEST_INVALID.exit;
+  const { code, message } = toLenscapError(error);
+  terminal.note(`lenscap: ${message}`);
+  return ERRORS[code].exit;
+}

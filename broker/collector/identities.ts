@@ -1,1 +1,0 @@
-export { initIdentity, segmentIdentity } from '../store/identities.ts';

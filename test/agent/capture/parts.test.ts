@@ -1,0 +1,152 @@
+// The small parts of supervision: back-off, outages, watchdog, faults, credentials; and the
+// recorder when the wall clock jumps.
+import { chmodSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import t from 'tap';
+import { backoffMs } from '../../../agent/capture/backoff.ts';
+import { readCredentials } from '../../../agent/capture/credentials.ts';
+import { captureError, redact } from '../../../agent/capture/faults.ts';
+import { Outage } from '../../../agent/capture/outage.ts';
+import { Recorder } from '../../../agent/capture/recorder.ts';
+import { Watchdog } from '../../../agent/capture/watchdog.ts';
+import type { Gap } from '../../../proto/gap.ts';
+import type { SegmentHeader } from '../../../proto/segment.ts';
+import type { Stream } from '../../../proto/stream.ts';
+import { BOOT_ID, ffmpeg, MOTION } from './harness.ts';
+
+t.test('the wait doubles up to its limit, and chance takes at most half of it', async (t) => {
+  const limits = { minMs: 1000, maxMs: 60000 };
+  const whole = [1, 2, 3, 4, 5, 6, 7, 8, 1000].map((failures) => backoffMs(failures, limits, 1));
+  t.strictSame(whole, [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]);
+  t.equal(backoffMs(1, limits, 0), 500);
+  t.equal(backoffMs(99, limits, 0), 30000);
+});
+
+t.test(
+  'an outage is one gap, from the last picture to the next, with its first cause',
+  async (t) => {
+    const gaps: Gap[] = [];
+    const clock = { wallUs: () => 9_000_000, monoUs: () => 1000 };
+    const outage = new Outage({ clock, bootId: BOOT_ID, epoch: 3, onGap: (gap) => gaps.push(gap) });
+    outage.covered(2000, 500);
+    t.strictSame(gaps, [], 'a start is no outage');
+    outage.begin('capture_crashed', 'CAPTURE_FAILED');
+    outage.begin('source_lost', 'CAPTURE_NO_SOURCE');
+    outage.covered(4000, 500);
+    outage.covered(4500, 500);
+    outage.begin('source_stalled', 'CAPTURE_STALLED');
+    outage.covered(4990, 500);
+    outage.begin('source_lost', 'CAPTURE_ENDED');
+    outage.endAt(6000);
+    outage.endAt(7000);
+    t.match(gaps, [
+      {
+        startMonoUs: 2500,
+        startAtUs: 9_001_500,
+        durationUs: 1500,
+        reason: 'capture_crashed',
+        code: 'CAPTURE_FAILED',
+        epoch: 3,
+        bootId: BOOT_ID,
+        gapId: /^[0-9a-f]{32}$/,
+      },
+      { startMonoUs: 5490, durationUs: 510, reason: 'source_lost', code: 'CAPTURE_ENDED' },
+    ]);
+    t.equal(gaps.length, 2, 'pictures that overlap leave no gap');
+  },
+);
+
+t.test('the watchdog barks once after silence, and never when stopped', async (t) => {
+  const barks: number[] = [];
+  const silent = new Watchdog(50, 500, (silentMs) => barks.push(silentMs));
+  await delay(250);
+  t.strictSame(barks, [150]);
+  silent.touch();
+  silent.stop();
+  const lively = new Watchdog(200, 200, () => t.fail('it barked'));
+  for (let beat = 0; beat < 8; beat += 1) {
+    lively.touch();
+    await delay(50);
+  }
+  lively.stop();
+  lively.touch();
+  await delay(400);
+});
+
+t.test('what GStreamer says becomes a code and advice, without secrets', async (t) => {
+  const rtsp = {
+    type: 'rtsp',
+    url: 'rtsp://h/?pw=geheim',
+    credentialsFile: null,
+    transport: 'tcp',
+    latencyMs: 1,
+  } as const;
+  const file = { type: 'file', path: '/x', loop: false } as const;
+  const v4l2 = { type: 'v4l2', device: '/dev/video0', format: 'raw' } as const;
+  for (const [message, debug, source, code] of [
+    ['Unauthorized', '', rtsp, 'CAPTURE_UNAUTHORIZED'],
+    ['Could not connect rtsp://h/?pw=geheim', '', rtsp, 'CAPTURE_NO_SOURCE'],
+    ["Cannot identify device '/dev/video0'.", '', v4l2, 'CAPTURE_NO_SOURCE'],
+    ["Device '/dev/video0' is busy", '', v4l2, 'CAPTURE_NO_SOURCE'],
+    ['Internal data stream error.', 'reason not-negotiated (-4)', v4l2, 'CAPTURE_UNSUPPORTED'],
+    ['Resource not found.', '', file, 'CAPTURE_NO_SOURCE'],
+    ['This file contains no playable streams.', '', file, 'CAPTURE_UNSUPPORTED'],
+    ['no element "x"', '', file, 'CAPTURE_UNSUPPORTED'],
+    ['Something new', '', file, 'CAPTURE_FAILED'],
+  ] as const) {
+    const error = captureError({ element: 'src', message, debug }, source, ['rtsp://h/?pw=geheim']);
+    t.equal(error.code, code, message);
+    t.match(error.message, /check|choose|install/);
+    t.notMatch(error.message, /geheim/);
+  }
+  t.equal(redact('a b a', ['a', '']), '*** b ***');
+});
+
+t.test('credentials come from a private file with one line', async (t) => {
+  const dir = t.testdir({ good: 'me:pass:word\r\n', bare: 'me:pw', two: 'a:b\nc:d\n', none: 'me' });
+  for (const name of ['good', 'bare', 'two', 'none']) chmodSync(join(dir, name), 0o600);
+  t.strictSame(await readCredentials(join(dir, 'good')), { user: 'me', password: 'pass:word' });
+  t.strictSame(await readCredentials(join(dir, 'bare')), { user: 'me', password: 'pw' });
+  for (const name of ['two', 'none', 'missing'])
+    await t.rejects(readCredentials(join(dir, name)), { code: 'CAPTURE_UNAUTHORIZED' });
+  chmodSync(join(dir, 'good'), 0o640);
+  await t.rejects(readCredentials(join(dir, 'good')), { message: /chmod 600/ });
+});
+
+t.test('a jump of the wall clock begins a new stream with the same init', async (t) => {
+  const path = join(t.testdir(), 'fragmented.mp4');
+  const flags = 'frag_keyframe+empty_moov+default_base_moof+separate_moof';
+  await ffmpeg('-i', MOTION, '-c', 'copy', '-an', '-movflags', flags, path);
+  const times = { mono: 100e6, wall: 1e15 };
+  const streams: Stream[] = [];
+  const headers: SegmentHeader[] = [];
+  const recorder = new Recorder({
+    clock: { monoUs: () => times.mono, wallUs: () => times.wall },
+    bootId: BOOT_ID,
+    epoch: 1,
+    limits: { targetUs: 1e6, keyframeWaitUs: 9e6, maxBytes: 1e9, maxChunks: 1000 },
+    clockJumpUs: 1e6,
+    onStream: (stream) => streams.push(stream),
+    onSegment: (header) => {
+      headers.push(header);
+      times.wall += headers.length === 3 ? 3600e6 : 0.2e6;
+    },
+    onVideo: () => undefined,
+  });
+  recorder.push(readFileSync(path));
+  recorder.finish();
+  recorder.push(readFileSync(path));
+  t.ok(headers.length >= 7);
+  t.equal(streams.length, 2);
+  t.strictSame(streams[0]?.init, streams[1]?.init);
+  t.equal(streams[0]?.startMonoUs, streams[1]?.startMonoUs);
+  t.equal((streams[1]?.startAtUs ?? 0) - (streams[0]?.startAtUs ?? 0), 3600.4e6);
+  const sequences = headers.map(({ sequence }) => sequence);
+  t.strictSame(sequences.slice(0, 5), [0, 1, 2, 0, 1]);
+  for (const { streamId, startAtUs, startMonoUs, decodeStartUs } of headers) {
+    const stream = streams.find((one) => one.streamId === streamId);
+    t.equal(startAtUs, (stream?.startAtUs ?? 0) + decodeStartUs);
+    t.equal(startMonoUs, (stream?.startMonoUs ?? 0) + decodeStartUs);
+  }
+});

@@ -1,0 +1,77 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { GroupCommit, type Offer } from '../../../broker/collector/group-commit.ts';
+import type { Blobs } from '../../../broker/store/blobs.ts';
+import { type StoreHouse, segmentOf, storeHouse } from '../store/house.ts';
+
+function offerOf(house: StoreHouse, sequence: number, sha256 = 'same'): Offer {
+  const candidate = segmentOf(house, { sequence, sha256 });
+  return { candidate, sealed: () => [Buffer.from(`object ${sequence}`)], bytes: 10 };
+}
+
+/** The same place for objects, with methods that can be replaced one by one. */
+function over(blobs: Blobs): Blobs {
+  return {
+    group: () => blobs.group(),
+    read: (blobId) => blobs.read(blobId),
+    remove: (blobIds) => blobs.remove(blobIds),
+    list: () => blobs.list(),
+    freeBytes: () => blobs.freeBytes(),
+  };
+}
+
+function objects(folder: string): number {
+  const root = join(folder, 'blobs');
+  return readdirSync(root).flatMap((shard) => readdirSync(join(root, shard))).length;
+}
+
+t.test('what arrives together is stored together, each answered for itself', async (t) => {
+  const house = await storeHouse(t);
+  const groups = new GroupCommit({ ...house.store, minFreeBytes: 0 });
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, (_, sequence) => groups.offer(offerOf(house, sequence))),
+  );
+  t.same(new Set(answers), new Set(['stored']));
+  t.equal(objects(t.testdirName), 200);
+  const row = await house.store.media.segment(house.deviceId, house.streamId, 199);
+  t.equal((await house.store.blobs.read(row?.blob_id ?? '')).toString(), 'object 199');
+});
+
+t.test('the object of a refused segment does not stay', async (t) => {
+  const house = await storeHouse(t);
+  const groups = new GroupCommit({ ...house.store, minFreeBytes: 0 });
+  t.equal(await groups.offer(offerOf(house, 1)), 'stored');
+  t.equal(await groups.offer(offerOf(house, 1)), 'duplicate');
+  t.equal(await groups.offer(offerOf(house, 1, 'other')), 'SEGMENT_CONFLICT');
+  t.equal(objects(t.testdirName), 1);
+});
+
+t.test('with too little room nothing is stored, and it goes on when there is room', async (t) => {
+  const house = await storeHouse(t);
+  let freeBytes = 100;
+  const blobs = { ...over(house.store.blobs), freeBytes: async () => freeBytes };
+  const groups = new GroupCommit({ index: house.store.index, blobs, minFreeBytes: 1000 });
+  await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
+  t.equal(objects(t.testdirName), 0);
+  freeBytes = 2000;
+  t.equal(await groups.offer(offerOf(house, 1)), 'stored');
+});
+
+t.test('a failing disk fails the whole group, and only that group', async (t) => {
+  const house = await storeHouse(t);
+  let failures = 1;
+  const blobs = {
+    ...over(house.store.blobs),
+    group: () => {
+      const group = house.store.blobs.group();
+      if (failures-- <= 0) return group;
+      const full = Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+      return { write: group.write, commit: () => Promise.reject(full) };
+    },
+  };
+  const groups = new GroupCommit({ index: house.store.index, blobs, minFreeBytes: 0 });
+  await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
+  t.equal(await house.store.media.segment(house.deviceId, house.streamId, 1), undefined);
+  t.equal(await groups.offer(offerOf(house, 1)), 'stored');
+});

@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process';
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { Authority } from '../../../broker/fleet/authority.ts';
+
+const DEVICE = 'cam-abcdefghijklmnop';
+
+t.test('certificates are what OpenSSL accepts for their purpose, and for no other', async (t) => {
+  const folder = t.testdir();
+  const authority = await Authority.open(folder, Date.now);
+  const device = await authority.device(DEVICE, 90);
+  const server = await authority.server(['localhost', '127.0.0.1']);
+  writeFileSync(join(folder, 'device.pem'), device.certificate);
+  const check = (purpose: string, file: string): string =>
+    execFileSync(
+      'openssl',
+      ['verify', '-CAfile', join(folder, 'ca.pem'), '-purpose', purpose, join(folder, file)],
+      {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+  t.match(check('sslclient', 'device.pem'), /OK/);
+  t.match(check('sslserver', 'server.pem'), /OK/);
+  t.throws(() => check('sslserver', 'device.pem'));
+  t.throws(() => check('sslclient', 'server.pem'));
+  const parsed = new X509Certificate(device.certificate);
+  t.equal(parsed.subject, `CN=${DEVICE}`);
+  t.equal(parsed.ca, false);
+  t.equal(parsed.serialNumber.toLowerCase(), device.serial);
+  t.ok(new X509Certificate(server.cert).checkIP('127.0.0.1'));
+});
+
+t.test('the authority stays the same over restarts, its keys are for its user alone', async (t) => {
+  const folder = t.testdir();
+  const first = await Authority.open(folder, Date.now);
+  const { cert } = await first.server(['localhost']);
+  const second = await Authority.open(folder, Date.now);
+  t.equal(second.certificate, first.certificate);
+  t.equal((await second.server(['localhost'])).cert, cert);
+  t.not(
+    (await second.server(['localhost', 'example.org'])).cert,
+    cert,
+    'a new name needs a new one',
+  );
+  for (const name of ['ca.key', 'server.key'])
+    t.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name);
+});
+
+t.test("the server's certificate is made anew a month before it ends", async (t) => {
+  const folder = t.testdir();
+  const { cert } = await (await Authority.open(folder, Date.now)).server(['localhost']);
+  const later = await Authority.open(folder, () => Date.now() + 340 * 86_400_000);
+  t.not((await later.server(['localhost'])).cert, cert);
+});
+
+t.test('a damaged authority is named and not replaced', async (t) => {
+  const folder = t.testdir();
+  await Authority.open(folder, Date.now);
+  writeFileSync(join(folder, 'ca.key'), 'nonsense');
+  await t.rejects(Authority.open(folder, Date.now), { code: 'STORE_CORRUPT', message: /ca\.key/ });
+});
+
+t.test('each device has a key of its own', async (t) => {
+  const authority = await Authority.open(t.testdir(), Date.now);
+  const [one, two] = await Promise.all([authority.device(DEVICE, 1), authority.device(DEVICE, 1)]);
+  t.not(one.privateKey, two.privateKey);
+  t.ok(new X509Certificate(one.certificate).publicKey.equals(createPublicKey(one.privateKey)));
+});

@@ -1,0 +1,238 @@
+// Who may connect, publish and subscribe: a real server against devices that try what they may not.
+// After each attempt nothing is stored of it, and another device goes on publishing.
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { connect as tlsConnect } from 'node:tls';
+import t from 'tap';
+import { Authority } from '../../broker/fleet/authority.ts';
+import { downTopic, upTopic } from '../../proto/topics.ts';
+import { makeAuthority, makePair } from '../agent/uplink/pki.ts';
+import { connectPacket, Run, TestDevice, tls, Witness } from './device.ts';
+import { House } from './house.ts';
+import { eventually } from './processes.ts';
+
+t.setTimeout(120_000);
+const DAY_MS = 86_400_000;
+const house = await House.open(t);
+const thief = await house.addDevice('thief');
+const victim = await house.addDevice('victim');
+const thiefEpoch = await house.grant(thief.id, 'video', 'audio');
+await house.grant(victim.id, 'video');
+const witness = await Witness.begin(victim.bundle);
+
+t.afterEach(async (t) => {
+  t.ok(await witness.goesOn(), 'the other device goes on');
+  t.equal((await house.device(victim.id)).segments, witness.stored, 'nothing else of it is stored');
+  t.equal((await house.device(thief.id)).segments, 0, 'nothing of the thief is stored');
+});
+
+/** A message that would be stored if it came by the right way. */
+function good(): { stream: Uint8Array; segment: Buffer } {
+  const run = new Run(thiefEpoch);
+  return { stream: run.streamPayload, segment: run.next().payload };
+}
+
+t.test('a device that publishes under a topic that is not its own is cut off', async (t) => {
+  const { stream, segment } = good();
+  const topics = [
+    upTopic(victim.id, 'segment'),
+    upTopic(victim.id, 'stream'),
+    downTopic(victim.id, 'grant'),
+    downTopic(thief.id, 'grant'),
+    `lenscap/1/${thief.id}/up/segment/`,
+    `lenscap/1/${thief.id}/up/live`,
+    `lenscap/2/${thief.id}/up/segment`,
+    `lenscap/1/../up/segment`,
+    'lenscap/1/__proto__/up/segment',
+    `$SYS/${victim.id}/new/clients`,
+    `$share/g/lenscap/1/${victim.id}/up/segment`,
+    `${'a/'.repeat(200)}a`,
+  ];
+  for (const topic of topics) {
+    const device = await TestDevice.connect(thief.bundle);
+    const payload = topic.endsWith('stream') ? stream : segment;
+    t.match(
+      await device.publishTo(topic, payload),
+      { outcome: 'closed', codes: [] },
+      topic.slice(0, 60),
+    );
+  }
+  await eventually('it is said', () => house.server.err.includes('may not publish'));
+  t.match(house.server.err, new RegExp(`"deviceId":"${thief.id}"[^\\n]*may not publish`));
+});
+
+t.test('QoS 0, QoS 2 and retained messages on an up topic are refused', async (t) => {
+  const { stream } = good();
+  const topic = upTopic(thief.id, 'stream');
+  for (const how of [{ qos: 0 }, { qos: 2 }, { retain: true }] as const) {
+    const device = await TestDevice.connect(thief.bundle);
+    t.match(await device.publishTo(topic, stream, how), { outcome: 'closed' }, JSON.stringify(how));
+  }
+});
+
+t.test('a will is refused with its CONNECT, on every topic', async (t) => {
+  for (const topic of [upTopic(victim.id, 'segment'), upTopic(thief.id, 'segment'), '$SYS/x']) {
+    const will = { topic, payload: good().segment, qos: 1, retain: true } as const;
+    const packet = { ...connectPacket(thief.id), will };
+    const device = await TestDevice.tryConnect(thief.bundle, { packet });
+    await device.closed;
+    t.not(device.connack, 0, topic);
+  }
+});
+
+t.test('subscriptions to anything but its own down topics get SUBACK 0x80', async (t) => {
+  const device = await TestDevice.connect(thief.bundle);
+  const filters = [
+    '#',
+    '+',
+    '$SYS/#',
+    '$share/g/#',
+    `$share/g/${downTopic(thief.id, 'verdict')}`,
+    'lenscap/#',
+    'lenscap/1/+/up/segment',
+    `lenscap/1/${thief.id}/#`,
+    `lenscap/1/${thief.id}/down/+`,
+    `lenscap/1/${thief.id}/up/segment`,
+    downTopic(victim.id, 'verdict'),
+    downTopic(victim.id, 'grant'),
+    upTopic(victim.id, 'segment'),
+  ];
+  for (const filter of filters) t.strictSame(await device.subscribe(filter), [0x80], filter);
+  t.strictSame(await device.subscribe(downTopic(thief.id, 'verdict')), [1], 'its own');
+  await witness.goesOn();
+  t.notOk(
+    device.said.some((said) => said.kind === 'verdict'),
+    'it hears nothing of the other',
+  );
+  await device.close();
+});
+
+t.test('a client id that is not the name in the certificate gets CONNACK 2', async (t) => {
+  for (const clientId of [victim.id, '', '__proto__', `${thief.id} `, 'x'.repeat(300)]) {
+    const packet = connectPacket(clientId);
+    const device = await TestDevice.tryConnect(thief.bundle, { packet });
+    await device.closed;
+    t.ok(device.connack === 2 || device.connack === undefined, `"${clientId}": ${device.connack}`);
+  }
+  t.notOk(witness.device.isClosed, 'the device of that name stays connected');
+});
+
+t.test('certificates of another authority, self-made ones and none do not pass TLS', async (t) => {
+  const authority = await makeAuthority('another');
+  const forged = await makePair(authority, thief.id);
+  const certificates = [
+    { cert: forged.certificate, key: forged.privateKey },
+    { cert: authority.pem, key: forged.privateKey },
+    { cert: undefined, key: undefined },
+  ];
+  for (const over of certificates) {
+    const device = await TestDevice.tryConnect(thief.bundle, { over }).catch(
+      (error: unknown) => error,
+    );
+    if (!(device instanceof TestDevice)) continue;
+    await device.closed;
+    t.equal(device.connack, undefined);
+  }
+  await eventually('it is said', () => house.server.err.includes('TLS handshake refused'));
+});
+
+t.test('the server speaks TLS 1.3 only, and is who the bundle says', async (t) => {
+  const old = tls(thief.bundle, { maxVersion: 'TLSv1.2' });
+  const [error] = await once(old, 'error');
+  t.match(String(error), /alert protocol version|unsupported protocol/i);
+  const device = await TestDevice.connect(thief.bundle);
+  t.equal(device.socket.getProtocol(), 'TLSv1.3');
+  t.ok(device.socket.authorized);
+  await device.close();
+});
+
+t.test('an expired certificate is refused, and ends a connection that outlives it', async (t) => {
+  const folder = join(house.folder, 'ca');
+  const past = await Authority.open(folder, () => Date.now() - 2 * DAY_MS);
+  const dead = await past.device(thief.id, 1);
+  const over = { cert: dead.certificate, key: dead.privateKey };
+  const device = await TestDevice.tryConnect(thief.bundle, { over });
+  await device.closed;
+  t.equal(device.connack, undefined, 'by TLS');
+
+  const now = await Authority.open(folder, Date.now);
+  const short = await now.device(thief.id, 3000 / DAY_MS);
+  const certificate = {
+    serial: short.serial,
+    device_id: thief.id,
+    not_after_us: short.notAfterUs,
+    revoked_at_us: null,
+  };
+  await house.inside(({ store }) => store.devices.addCertificate(certificate));
+  const dying = await TestDevice.connect(thief.bundle, {
+    cert: short.certificate,
+    key: short.privateKey,
+  });
+  await eventually('it is cut off when the certificate ends', () => dying.isClosed, 8000).catch(
+    (error: unknown) => t.fail(String(error)),
+  );
+  await dying.close();
+});
+
+t.test('a certificate that the server did not record is refused', async (t) => {
+  const authority = await Authority.open(join(house.folder, 'ca'), Date.now);
+  for (const name of [thief.id, 'cam-aaaaaaaaaaaaaaaa', 'localhost']) {
+    const { certificate, privateKey } = await authority.device(name, 1);
+    const over = { cert: certificate, key: privateKey };
+    const device = await TestDevice.tryConnect(thief.bundle, { over, packet: connectPacket(name) });
+    await device.closed;
+    t.equal(device.connack, 5, name);
+  }
+  const server = await authority.server(['localhost']);
+  const device = await TestDevice.tryConnect(thief.bundle, { over: server });
+  await device.closed;
+  t.not(device.connack, 0, "the server's own certificate");
+});
+
+t.test(
+  'a revoked device is cut off within a second, and stays out with a resumed session too',
+  async (t) => {
+    const lost = await house.addDevice('lost');
+    const epoch = await house.grant(lost.id, 'video');
+    const device = await TestDevice.connect(lost.bundle);
+    const session = await resumable(lost.bundle);
+    const run = new Run(epoch);
+    t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
+    const startMs = performance.now();
+    await house.revoke(lost.id);
+    await eventually('it is cut off', () => device.isClosed, 3000);
+    t.ok(performance.now() - startMs < 1500, `after ${Math.round(performance.now() - startMs)} ms`);
+    const again = await TestDevice.tryConnect(lost.bundle);
+    await again.closed;
+    t.equal(again.connack, 5, 'CONNACK 5');
+    const over = { session, key: undefined, cert: undefined };
+    const resumed = await TestDevice.tryConnect(lost.bundle, { over });
+    await resumed.closed;
+    t.not(resumed.connack, 0, 'a ticket from before does not help');
+    t.equal((await house.device(lost.id)).segments, 0);
+  },
+);
+
+/** A TLS session that was good when it was made. */
+async function resumable(bundle: Parameters<typeof tls>[0]): Promise<Buffer> {
+  const socket = tls(bundle);
+  const [session] = await once(socket, 'session', { signal: AbortSignal.timeout(5000) });
+  const again = tlsConnect({
+    host: '127.0.0.1',
+    servername: 'localhost',
+    port: bundle.server.port,
+    ca: bundle.ca,
+    session,
+  });
+  await once(again, 'secureConnect');
+  if (!again.isSessionReused()) throw new Error('this test needs resumption');
+  again.destroy();
+  socket.destroy();
+  return session;
+}
+
+t.test('nothing of all this left a trace in the store', async (t) => {
+  const report = await house.verify();
+  t.match(report, { code: 0, faults: [], leftOver: [] });
+  t.equal(report.segments, witness.stored);
+});

@@ -1,0 +1,160 @@
+// Real processes of the tests: each is known by its pid, dies with the test that started it, and its
+// output is kept. Nothing here ends a process that it did not start.
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+export const SERVER = `${ROOT}broker/main.ts`;
+export const AGENT = `${ROOT}agent/main.ts`;
+export const DEMO = `${ROOT}test/demo/main.ts`;
+export const MOTION = `${ROOT}test/fixtures/motion.mov`;
+export const CAMERA = `${ROOT}test/fixtures/camera.py`;
+const DEADLINE_MS = 20_000;
+
+export interface Options {
+  /** Runs the program under this command, e.g. strace. */
+  readonly under?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A process with what it said. */
+export class Running {
+  readonly child: ChildProcess;
+  /** Exit status, or the name of the signal that ended it. */
+  readonly ended: Promise<number | string>;
+  out = '';
+  err = '';
+  hasEnded = false;
+
+  constructor(
+    t: Test,
+    command: readonly string[],
+    { under = [], env = process.env }: Options = {},
+  ) {
+    this.child = spawn('setpriv', ['--pdeathsig', 'KILL', ...under, ...command], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env,
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.out += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.err += text;
+    });
+    this.ended = once(this.child, 'close').then(([code, signal]) => {
+      this.hasEnded = true;
+      return code ?? signal;
+    });
+    t.teardown(() => this.kill('SIGKILL'));
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** Sends the signal and waits for the end. */
+  kill(signal: NodeJS.Signals): Promise<number | string> {
+    if (!this.hasEnded) this.child.kill(signal);
+    return this.ended;
+  }
+
+  /** Waits until the process has said this on either stream. */
+  async says(what: string | RegExp, deadlineMs = DEADLINE_MS): Promise<void> {
+    const found = () => {
+      const text = this.out + this.err;
+      return typeof what === 'string' ? text.includes(what) : what.test(text);
+    };
+    await eventually(
+      `"${what}"`,
+      () => found() || this.hasEnded,
+      deadlineMs,
+      () => this.tail(),
+    );
+    if (!found()) throw new Error(`it ended before it said "${what}":\n${this.tail()}`);
+  }
+
+  tail(): string {
+    return `${this.out.slice(-500)}\n${this.err.slice(-1500)}`;
+  }
+}
+
+export function node(program: string, ...args: readonly string[]): string[] {
+  return [process.execPath, program, ...args];
+}
+
+/** Runs a program to its end. */
+export function finished(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ code: number; out: string; err: string }> {
+  const [file = '', ...args] = command;
+  return new Promise((resolve) => {
+    execFile(file, args, { env, maxBuffer: 64 << 20 }, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
+    });
+  });
+}
+
+/** Waits until the condition holds. @throws Error naming what was waited for. */
+export async function eventually(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  deadlineMs = DEADLINE_MS,
+  more: () => string = () => '',
+): Promise<void> {
+  const startMs = performance.now();
+  while (!(await holds())) {
+    if (performance.now() - startMs > deadlineMs)
+      throw new Error(`waited ${deadlineMs} ms in vain for ${what}\n${more()}`);
+    await sleep(20);
+  }
+}
+
+/** All that descend from a process: children, their children, and so on. */
+export function descendants(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = parentOf(Number(name));
+    if (parent !== undefined) parents.set(Number(name), parent);
+  }
+  const found = [pid];
+  for (const ancestor of found)
+    for (const [child, parent] of parents) if (parent === ancestor) found.push(child);
+  return found.slice(1);
+}
+
+/** The capture processes of an agent. */
+export function captures(agentPid: number): number[] {
+  return descendants(agentPid).filter((pid) => commandLine(pid).includes('capture/child.ts'));
+}
+
+/** Whether a process exists and is not a zombie. */
+export function isAlive(pid: number): boolean {
+  return parentOf(pid) !== undefined;
+}
+
+function parentOf(pid: number): number | undefined {
+  const [, state, parent] = /\) (\S) (\d+)/.exec(procFile(pid, 'stat')) ?? [];
+  return state === undefined || state === 'Z' || state === 'X' ? undefined : Number(parent);
+}
+
+export function commandLine(pid: number): string {
+  return procFile(pid, 'cmdline');
+}
+
+export function procFile(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Resident memory, bytes. */
+export function rssBytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+) kB/.exec(procFile(pid, 'status'))?.[1] ?? 0) * 1024;
+}
