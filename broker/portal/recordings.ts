@@ -2,8 +2,8 @@
 // out whose SHA-256 is not that of its row.
 import { createHash } from 'node:crypto';
 import { LenscapError } from '../../proto/errors.ts';
-import { initIdentity, segmentIdentity } from '../store/identities.ts';
 import type { DeviceRow } from '../store/devices.ts';
+import { initIdentity, segmentIdentity } from '../store/identities.ts';
 import type { SegmentRow, Span, StreamRow } from '../store/media-rows.ts';
 import { unseal } from '../store/seal.ts';
 import type { Store } from '../store/store.ts';

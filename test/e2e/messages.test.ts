@@ -19,12 +19,16 @@ const run = new Run(epoch);
 t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
 const stored: string[] = [];
 
-t.afterEach(async (t) => {
-  if (device.isClosed) device = await TestDevice.connect(camera.bundle);
-  t.ok(await witness.goesOn(), 'the other device goes on');
-  const found = (await house.stored(camera.id)).segments.map(({ sha256 }) => sha256);
-  t.strictSame(found.sort(), stored.sort(), 'only what was right is stored');
-});
+/** A test after which the rest goes on, and only what was right is stored. */
+function attempt(name: string, act: (t: Test) => Promise<void>): void {
+  t.test(name, async (t) => {
+    await act(t);
+    if (device.isClosed) device = await TestDevice.connect(camera.bundle);
+    t.ok(await witness.goesOn(), 'the other device goes on');
+    const found = (await house.stored(camera.id)).segments.map(({ sha256 }) => sha256);
+    t.strictSame(found.sort(), stored.sort(), 'only what was right is stored');
+  });
+}
 
 /** A good one, stored. */
 async function store(t: Test, from = run) {
@@ -65,7 +69,7 @@ async function cutOff(
   );
 }
 
-t.test('bytes of which not even the id can be read end the connection', async (t) => {
+attempt('bytes of which not even the id can be read end the connection', async (t) => {
   const { payload } = run.next();
   const bad: [string, Uint8Array][] = [
     ['nothing', Buffer.alloc(0)],
@@ -81,7 +85,7 @@ t.test('bytes of which not even the id can be read end the connection', async (t
   await cutOff(t, 'applied', Buffer.alloc(0), 'no epoch');
 });
 
-t.test('odd ids end the connection', async (t) => {
+attempt('odd ids end the connection', async (t) => {
   const { header, media } = run.next();
   for (const id of [
     '',
@@ -113,7 +117,7 @@ function wireOf({ scopes, chunkBytes, ...rest }: SegmentMessage, over: object) {
   return { ...rest, scopes: numbers, chunkBytes: [...chunkBytes], ...over };
 }
 
-t.test('a segment whose fields are out of their range is DECODE_INVALID', async (t) => {
+attempt('a segment whose fields are out of their range is DECODE_INVALID', async (t) => {
   const { header, media } = run.next();
   const fields: object[] = [
     { durationUs: 0 },
@@ -136,19 +140,19 @@ t.test('a segment whose fields are out of their range is DECODE_INVALID', async 
   await refused(t, 'segment', fat, 'DECODE_INVALID');
 });
 
-t.test('no scope at all is refused', async (t) => {
+attempt('no scope at all is refused', async (t) => {
   const { payload } = run.next(4096, { scopes: [] });
   const answer = await device.publish('segment', payload);
   t.match(answer, { outcome: 'acked', codes: [/CONSENT_MISSING|DECODE_INVALID/] });
 });
 
-t.test('media that do not match their SHA-256 are SEGMENT_HASH', async (t) => {
+attempt('media that do not match their SHA-256 are SEGMENT_HASH', async (t) => {
   const { payload } = run.next();
   payload.writeUInt8(payload.readUInt8(payload.length - 1) ^ 1, payload.length - 1);
   await refused(t, 'segment', payload, 'SEGMENT_HASH');
 });
 
-t.test(
+attempt(
   'a segment of a stream that is not known is to be sent again after its stream',
   async (t) => {
     const fresh = new Run(epoch);
@@ -162,13 +166,13 @@ t.test(
   },
 );
 
-t.test("another device's stream is not known to this one", async (t) => {
+attempt("another device's stream is not known to this one", async (t) => {
   const theirs = new Run(otherEpoch);
   await witness.device.publish('stream', theirs.streamPayload);
   t.match(await device.publish('segment', theirs.next().payload), { codes: ['STREAM_UNKNOWN'] });
 });
 
-t.test(
+attempt(
   'the same segment again is acknowledged and stored once; other bytes under its id are refused',
   async (t) => {
     const { payload, header } = await store(t);
@@ -186,7 +190,7 @@ t.test(
   },
 );
 
-t.test(
+attempt(
   'a stream again is acknowledged; with another init, epoch or scopes it is refused',
   async (t) => {
     t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
@@ -201,7 +205,7 @@ t.test(
   },
 );
 
-t.test('sound without consent to sound is refused, however its scopes are told', async (t) => {
+attempt('sound without consent to sound is refused, however its scopes are told', async (t) => {
   const tracks = [VIDEO, AUDIO];
   const withSound = new Run(epoch, { scopes: ['video', 'audio'], tracks });
   await refused(t, 'stream', withSound.streamPayload, 'CONSENT_MISSING');
@@ -215,7 +219,7 @@ t.test('sound without consent to sound is refused, however its scopes are told',
   );
 });
 
-t.test('a segment has to name all scopes of its stream', async (t) => {
+attempt('a segment has to name all scopes of its stream', async (t) => {
   const tracks = [VIDEO, AUDIO];
   const sound = new Run(otherEpoch, { scopes: ['video', 'audio'], tracks });
   t.match(await witness.device.publish('stream', sound.streamPayload), {
@@ -226,7 +230,7 @@ t.test('a segment has to name all scopes of its stream', async (t) => {
   t.match(await witness.device.publish('segment', payload), { codes: ['DECODE_INVALID'] });
 });
 
-t.test('an epoch that is not in the ledger yet is refused', async (t) => {
+attempt('an epoch that is not in the ledger yet is refused', async (t) => {
   for (const ahead of [epoch + 1, epoch + 1000, Number.MAX_SAFE_INTEGER]) {
     const future = new Run(ahead);
     const answer = await device.publish('stream', future.streamPayload);
@@ -237,7 +241,7 @@ t.test('an epoch that is not in the ledger yet is refused', async (t) => {
   }
 });
 
-t.test('what was captured before the consent now in force is refused', async (t) => {
+attempt('what was captured before the consent now in force is refused', async (t) => {
   await house.withdraw(camera.id);
   const now = await house.grant(camera.id, 'video');
   await refused(t, 'segment', run.next().payload, 'CONSENT_MISSING');
@@ -248,7 +252,7 @@ t.test('what was captured before the consent now in force is refused', async (t)
   await store(t, fresh);
 });
 
-t.test(
+attempt(
   'a gap that makes no sense is refused, and one at the end of time harms nobody',
   async (t) => {
     const { epoch: now } = await house.device(camera.id);
@@ -268,7 +272,7 @@ t.test(
   },
 );
 
-t.test('a segment at the end of time harms nobody', async (t) => {
+attempt('a segment at the end of time harms nobody', async (t) => {
   const { epoch: now } = await house.device(camera.id);
   const fresh = new Run(now);
   await device.publish('stream', fresh.streamPayload);
@@ -281,7 +285,7 @@ t.test('a segment at the end of time harms nobody', async (t) => {
   t.equal((await house.device(camera.id)).cap, 'off');
 });
 
-t.test('a stream whose init is too large or missing is refused', async (t) => {
+attempt('a stream whose init is too large or missing is refused', async (t) => {
   const { epoch: now } = await house.device(camera.id);
   const fresh = new Run(now);
   const wire = Stream.decode(fresh.streamPayload);

@@ -28,6 +28,8 @@ export class Running {
   out = '';
   err = '';
   hasEnded = false;
+  /** Whether the test has sent it a signal; an end without one is told. */
+  #wasAsked = false;
 
   constructor(
     t: Test,
@@ -46,6 +48,8 @@ export class Running {
     });
     this.ended = once(this.child, 'close').then(([code, signal]) => {
       this.hasEnded = true;
+      if (!this.#wasAsked && code !== 0)
+        t.comment(`ended by itself with ${code ?? signal}: ${this.tail()}`);
       return code ?? signal;
     });
     t.teardown(() => this.kill('SIGKILL'));
@@ -57,6 +61,7 @@ export class Running {
 
   /** Sends the signal and waits for the end. */
   kill(signal: NodeJS.Signals): Promise<number | string> {
+    this.#wasAsked = true;
     if (!this.hasEnded) this.child.kill(signal);
     return this.ended;
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { agentConfigSchema, checkAgentConfig } from '../../proto/agent-config.ts';
 import { checkServerConfig, serverConfigSchema } from '../../proto/server-config.ts';
@@ -50,22 +50,47 @@ t.test(
   },
 );
 
-/** Path of every setting, with its default, as the README lists them. */
-function settings(schema: Schema, path = ''): string[] {
-  const { properties, oneOf } = schema as { properties?: Record<string, Schema>; oneOf?: Schema[] };
-  if (oneOf) return oneOf.flatMap((one) => settings(one, path));
-  if (!properties) return [path];
-  return Object.entries(properties).flatMap(([key, inner]) =>
-    settings(inner, path ? `${path}.${key}` : key),
-  );
+interface Described extends Schema {
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly enum?: readonly string[];
+  readonly const?: string;
+  readonly properties?: Readonly<Record<string, Described>>;
+  readonly oneOf?: readonly Described[];
 }
 
-for (const [file, schema] of [
+function range({ minimum, maximum, enum: values, const: only }: Described): string {
+  if (only !== undefined) return `\`${only}\``;
+  if (values) return values.map((value) => `\`${value}\``).join(', ');
+  return minimum === undefined ? '' : `${minimum} – ${maximum}`;
+}
+
+/** Rows of the table of settings, as SETTINGS.md has them. */
+function rows(schema: Described, path = '', required: readonly string[] = []): string[] {
+  if (schema.oneOf)
+    return schema.oneOf.flatMap((one) => rows(one, path));
+  if (schema.properties) {
+    const own = Array.isArray(schema.required) ? schema.required.map(String) : [];
+    return Object.entries(schema.properties).flatMap(([key, inner]) =>
+      rows(inner, path ? `${path}.${key}` : key, own),
+    );
+  }
+  const isRequired = required.includes(path.split('.').at(-1) ?? '');
+  const value = isRequired ? 'required' : `\`${JSON.stringify(schema.default ?? null)}\``;
+  return [`| \`${path}\` | ${value} | ${range(schema)} | ${schema.description ?? ''} |`];
+}
+
+for (const [folder, schema] of [
   ['agent', agentConfigSchema],
   ['broker', serverConfigSchema],
 ] as const)
-  t.test(`the settings in the README of ${file}/ are those of the schema`, async (t) => {
-    const readme = readFileSync(new URL(`../../${file}/SETTINGS.md`, import.meta.url), 'utf8');
-    const listed = [...readme.matchAll(/^\| `([\w.]+)` \|/gm)].map(([, path]) => path);
-    t.same(listed.sort(), [...new Set(settings(schema))].sort());
+  t.test(`${folder}/SETTINGS.md lists the settings of the schema, word for word`, async (t) => {
+    const path = new URL(`../../${folder}/SETTINGS.md`, import.meta.url);
+    const [head = '', ...rest] = readFileSync(path, 'utf8').split('|---|---|---|---|\n');
+    const expected = `${rows(schema as Described).join('\n')}\n`;
+    // UPDATE=1 writes the table anew after a change of the schema.
+    if (process.env.UPDATE) writeFileSync(path, `${head}|---|---|---|---|\n${expected}`);
+    else t.equal(rest.join(''), expected);
   });

@@ -5,6 +5,8 @@ import { LenscapError } from '../../../proto/errors.ts';
 import type { DeviceRow } from '../../store/devices.ts';
 import type { SegmentRow, Span } from '../../store/media-rows.ts';
 import { answers, type Context, OPEN, ownDevice, who } from '../context.ts';
+import { rewriteSegment } from '../mp4/fragment.ts';
+import { mergeInits } from '../mp4/init.ts';
 import { over, type PlayClaim, signPlay, verifyPlay } from '../play-token.ts';
 import { mediaPlaylist } from '../playlist.ts';
 import {
@@ -24,7 +26,21 @@ const US_PER_S = 1_000_000;
 const LIVE_SPAN_US = 3600 * US_PER_S;
 /** Bounds the length of a playlist, which players fetch again and again. */
 const MAX_ENTRIES = 25_000;
+/** Decode times of an address begin here, so that what reaches in from before is not below zero. */
+const LEAD_US = 3600 * US_PER_S;
 const TOKEN = { type: 'string', maxLength: 500, description: 'Token of the address.' };
+
+/** Where an address begins that names no beginning: with all there is, or an hour ago when live. */
+async function defaultStart(
+  { store }: Context,
+  { device_id: deviceId }: DeviceRow,
+  toUs: number | null,
+  now: number,
+): Promise<number> {
+  if (toUs === null) return now - LIVE_SPAN_US;
+  const [first] = await store.media.segments({ deviceId, fromUs: 0, toUs }, 1);
+  return first?.start_at_us ?? 0;
+}
 
 /** What a valid address opens now. */
 interface Opened {
@@ -76,7 +92,9 @@ function askRoute(app: FastifyInstance, context: Context, key: Buffer): void {
       const { from, to, ttlS = config.playS } = request.body ?? {};
       const toUs = to === undefined ? null : parseTime('to', to);
       const fromUs =
-        from !== undefined ? parseTime('from', from) : toUs === null ? now - LIVE_SPAN_US : 0;
+        from === undefined
+          ? await defaultStart(context, device, toUs, now)
+          : parseTime('from', from);
       const span = { deviceId: device.device_id, fromUs, toUs: toUs ?? now };
       if (fromUs >= span.toUs)
         throw new LenscapError('REQUEST_INVALID', '`from` has to be before `to`');
@@ -137,7 +155,7 @@ function mediaRoutes(app: FastifyInstance, context: Context, key: Buffer): void 
     async (request, reply) => {
       const { device } = await open(context, key, request.params.token);
       const { init } = await recordings.stream(device, request.params.stream);
-      return mediaReply(reply, 'video/mp4').send(init);
+      return mediaReply(reply, 'video/mp4').send(mergeInits([init], 0).init);
     },
   );
   app.get<{ Params: { token: string; stream: string; sequence: number } }>(
@@ -156,9 +174,31 @@ function mediaRoutes(app: FastifyInstance, context: Context, key: Buffer): void 
       const { device, span } = await open(context, key, token);
       const row = await store.media.segment(device.device_id, stream, number);
       if (!row || !isWithin(row, span)) throw new LenscapError('NOT_FOUND', 'no such piece');
-      return mediaReply(reply, 'video/iso.segment').send(await recordings.media(device, row));
+      const parts = await timedSegment(context, device, row, span.fromUs);
+      return mediaReply(reply, 'video/iso.segment').send(Buffer.concat(parts));
     },
   );
+}
+
+/** The segment with its decode times on one clock for the whole address. */
+async function timedSegment(
+  { recordings }: Context,
+  device: DeviceRow,
+  row: SegmentRow,
+  fromUs: number,
+): Promise<Buffer[]> {
+  const { row: stream, init } = await recordings.stream(device, row.stream_id);
+  const [tracks = new Map()] = mergeInits([init], 0).maps;
+  const shiftUs = stream.start_at_us - fromUs + LEAD_US;
+  let fragment = 0;
+  return rewriteSegment(await recordings.media(device, row), {
+    tracks,
+    shift: ({ timescale }) => Math.round((shiftUs * timescale) / US_PER_S),
+    nextFragment: () => {
+      fragment += 1;
+      return fragment;
+    },
+  });
 }
 
 async function open(

@@ -1,11 +1,12 @@
 // Who may ask for what: every route of the OpenAPI document without a login, with a false one, and as
 // somebody else.
-import t from 'tap';
+
 import { pino } from 'pino';
+import t from 'tap';
 import { Portal } from '../../../broker/portal/portal.ts';
 import { checkServerConfig } from '../../../proto/server-config.ts';
-import { cutMotion, storeCut } from './media.ts';
 import { openHouse, PASSWORD } from './house.ts';
+import { cutMotion, storeCut } from './media.ts';
 
 interface OpenApi {
   readonly openapi: string;
@@ -40,7 +41,8 @@ const fill = (path: string, deviceId: string, streamId: string): string =>
     .replace('{token}', 'x.y');
 
 const bodyFor = (name: string): unknown =>
-  BODIES[name] ?? (name.endsWith('/grant') ? BODIES['grant'] : name.startsWith('POST') ? {} : undefined);
+  BODIES[name] ??
+  (name.endsWith('/grant') ? BODIES['grant'] : name.startsWith('POST') ? {} : undefined);
 const withRange = (name: string, path: string): string =>
   name === 'DELETE /api/devices/{id}/segments'
     ? `${path}?from=2020-01-01T00:00:00Z&to=2030-01-01T00:00:00Z`
@@ -95,7 +97,10 @@ t.test("another owner's camera is like none, by status and body, on every route"
   t.equal((await store.media.totals(anna.device.device_id)).segments, cut.segments.length);
   t.equal((await house.consent.current(anna.device.device_id)).epoch, anna.epoch);
   const { devices } = await house.json<{ devices: { id: string }[] }>('GET', '/api/devices', token);
-  t.strictSame(devices.map(({ id }) => id), [house.bert.device.device_id]);
+  t.strictSame(
+    devices.map(({ id }) => id),
+    [house.bert.device.device_id],
+  );
 });
 
 t.test('a login ends by logging out and by its time', async (t) => {
@@ -150,7 +155,12 @@ t.test('requests that are no good are refused in words, never with a stack', asy
     ['DELETE', `${device}/segments/..%2f..%2fetc/0`, undefined, 400],
     ['DELETE', `${device}/segments/__proto__/0`, undefined, 400],
     ['DELETE', `${device}/segments/${'a'.repeat(32)}/-1`, undefined, 400],
-    ['POST', `${device}/consent/grant`, { scopes: ['telepathy'], policySha256: 'a'.repeat(64) }, 400],
+    [
+      'POST',
+      `${device}/consent/grant`,
+      { scopes: ['telepathy'], policySha256: 'a'.repeat(64) },
+      400,
+    ],
     ['POST', `${device}/consent/grant`, { scopes: [], policySha256: 'a'.repeat(64) }, 400],
     ['POST', `${device}/consent/grant`, { scopes: ['video'] }, 400],
     ['POST', `${device}/play`, { ttlS: 1e9 }, 400],

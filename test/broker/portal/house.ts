@@ -111,7 +111,20 @@ export async function openHouse(t: Test, http: Partial<ServerConfig['http']> = {
   const advance = (us: number): void => {
     aheadUs += us;
   };
-  return { folder, store, consent, publicKey, url: base, anna, bert, advance, nowUs, login, ask, json };
+  return {
+    folder,
+    store,
+    consent,
+    publicKey,
+    url: base,
+    anna,
+    bert,
+    advance,
+    nowUs,
+    login,
+    ask,
+    json,
+  };
 }
 
 let hash: Promise<string> | undefined;

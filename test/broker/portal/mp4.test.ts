@@ -41,7 +41,9 @@ t.test('one init holds the formats of all, and says which is which', async (t) =
     ],
   );
   t.strictSame(
-    maps.map((map) => [...map.values()].map(({ trackId, descriptionIndexes }) => [trackId, descriptionIndexes])),
+    maps.map((map) =>
+      [...map.values()].map(({ trackId, descriptionIndexes }) => [trackId, descriptionIndexes]),
+    ),
     [
       [
         [1, [1]],
@@ -75,7 +77,9 @@ t.test('a rewritten segment keeps its samples and moves its times', async (t) =>
   );
   const [moof, mdat] = parseBoxes(rewritten);
   t.equal(boxIn(moof?.body ?? Buffer.alloc(0), 'mfhd').body.readUInt32BE(4), 7);
-  t.ok(mdat?.bytes.equals(parseBoxes(media).find(({ type }) => type === 'mdat')?.bytes ?? mdat.body));
+  t.ok(
+    mdat?.bytes.equals(parseBoxes(media).find(({ type }) => type === 'mdat')?.bytes ?? mdat.body),
+  );
   const before = measureSegment(media, tracksOf(motion.init));
   const after = measureSegment(rewritten, tracks);
   for (const [trackId, { first, end }] of before) {
@@ -88,7 +92,11 @@ t.test('a segment cut off anywhere is damaged, not a shorter one', async (t) => 
   const [media] = gstreamer.segments;
   if (!media) return void t.fail('no media');
   const tracks = tracksOf(gstreamer.init);
-  const boundaries = new Set(parseBoxes(media).filter(({ type }) => type === 'moof').map(({ start }) => start));
+  const boundaries = new Set(
+    parseBoxes(media)
+      .filter(({ type }) => type === 'moof')
+      .map(({ start }) => start),
+  );
   for (let length = 1; length < media.length; length += 97) {
     if (boundaries.has(length)) continue;
     t.throws(() => measureSegment(media.subarray(0, length), tracks), LenscapError);

@@ -43,7 +43,9 @@ t.test('a stretch of time plays in ffmpeg and GStreamer, every picture of it', a
   t.match(list, `#EXT-X-PROGRAM-DATE-TIME:${iso(startAtUs).slice(0, 19)}`);
   t.equal(await decode(url), 243);
   const line = `souphttpsrc location=${url} ! hlsdemux ! decodebin ! fakesink silent=false sync=false`;
-  const { stdout } = await run('gst-launch-1.0', ['-v', ...line.split(' ')], { maxBuffer: 1 << 26 });
+  const { stdout } = await run('gst-launch-1.0', ['-v', ...line.split(' ')], {
+    maxBuffer: 1 << 26,
+  });
   t.equal(stdout.match(/last-message = chain/g)?.length, 243);
 });
 
