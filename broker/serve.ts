@@ -15,6 +15,7 @@ import { Portal } from './portal/portal.ts';
 import { dataVersion } from './store/commit.ts';
 import { makeFolder, writeFileDurably } from './store/durable.ts';
 import { takeLock } from './store/lock.ts';
+import { MediaMemory } from './store/media-memory.ts';
 
 /** How soon a change by another process, such as a publication, takes effect here. */
 const WATCH_MS = 500;
@@ -34,6 +35,7 @@ export async function serve(
   signal: AbortSignal,
   ready: (address: ServerAddress) => void,
 ): Promise<void> {
+  const memory = new MediaMemory();
   await makeFolder(join(folder, 'run'));
   const lock = takeLock(join(folder, 'run', 'serve.lock'), 0);
   const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -41,7 +43,7 @@ export async function serve(
   try {
     const finished = await installation.store.deletion.finish();
     if (finished > 0) log.info({ finished }, 'deletions finished that were begun before');
-    const broker = await makeBroker(installation, config, log);
+    const broker = await makeBroker(installation, config, log, memory);
     const portal = makePortal(installation, config, log, broker);
     const mqttPort = await broker.listen();
     const { url: httpUrl } = await portal.listen();
@@ -86,16 +88,18 @@ async function makeBroker(
   installation: Installation,
   config: ServerConfig,
   log: Logger,
+  memory: MediaMemory,
 ): Promise<Broker> {
   const { store, authority, gate, consent, nowUs, listeners } = installation;
   const { key, cert } = await authority.server([config.mqtt.publicHost, 'localhost', '127.0.0.1']);
-  const groups = new GroupCommit({ ...store, minFreeBytes: config.store.minFreeBytes });
+  const groups = new GroupCommit({ ...store, memory, minFreeBytes: config.store.minFreeBytes });
   const broker = new Broker({
     config: config.mqtt,
     tls: { key, cert, ca: authority.certificate },
     devices: store.devices,
     consent,
     collector: new Collector({ ...store, gate, groups, nowUs, log }),
+    memory,
     nowUs,
     log,
   });

@@ -2,7 +2,9 @@
 // INVARIANT: `gone` resolves only when the process has been reaped; kill() acts before it returns.
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { getCompileCacheDir } from 'node:module';
 import { homedir } from 'node:os';
+import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Caps, Command, Fault, PipelinePlan, Report } from './protocol.ts';
@@ -98,6 +100,12 @@ export class CaptureProcess {
   }
 }
 
+/** The cache of compiled code that this process runs with, if it does. */
+function compileCache(): Readonly<Record<string, string>> {
+  const folder = getCompileCacheDir();
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) };
+}
+
 function forkChild(env: Readonly<Record<string, string>>): ChildProcess {
   const node = ['--max-semi-space-size=1', '--max-old-space-size=64'];
   const isGuarded = existsSync(SETPRIV);
@@ -106,6 +114,6 @@ function forkChild(env: Readonly<Record<string, string>>): ChildProcess {
     execArgv: isGuarded ? ['--pdeathsig', 'KILL', process.execPath, ...node] : node,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
     // Untranslated messages, since faults are told apart by them. HOME holds the plugin registry.
-    env: { HOME: homedir(), LC_ALL: 'C', UV_THREADPOOL_SIZE: '16', ...env },
+    env: { HOME: homedir(), LC_ALL: 'C', UV_THREADPOOL_SIZE: '16', ...compileCache(), ...env },
   });
 }

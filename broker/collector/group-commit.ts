@@ -4,6 +4,7 @@
 import { LenscapError } from '../../proto/errors.ts';
 import type { Blobs } from '../store/blobs.ts';
 import { type Candidate, commit, type Outcome } from '../store/commit.ts';
+import type { MediaMemory } from '../store/media-memory.ts';
 import type { Index } from '../store/schema.ts';
 
 /** A candidate; a segment comes with a way to make its sealed bytes, called once, when its turn comes. */
@@ -20,6 +21,7 @@ interface Waiting extends Offer {
 export interface GroupCommitDeps {
   readonly index: Index;
   readonly blobs: Blobs;
+  readonly memory: Pick<MediaMemory, 'discard'>;
   /** Room to leave on the disk. */
   readonly minFreeBytes: number;
 }
@@ -76,7 +78,7 @@ export class GroupCommit {
   }
 
   async #write(group: readonly Waiting[]): Promise<Outcome[]> {
-    const { index, blobs, minFreeBytes } = this.#deps;
+    const { index, blobs, memory, minFreeBytes } = this.#deps;
     const bytes = group.reduce((sum, waiting) => sum + waiting.bytes, 0);
     if ((await blobs.freeBytes()) < minFreeBytes + bytes)
       throw new LenscapError('STORE_FULL', `less than ${minFreeBytes} bytes would stay free`);
@@ -84,7 +86,9 @@ export class GroupCommit {
     const candidates = await allOrNone(
       group.map(async ({ candidate, sealed }): Promise<Candidate> => {
         if (candidate.kind !== 'segment' || !sealed) return candidate;
-        const blob_id = await objects.write(sealed());
+        const pieces = sealed();
+        const blob_id = await objects.write(pieces);
+        for (const piece of pieces) memory.discard(piece);
         return { ...candidate, row: { ...candidate.row, blob_id } };
       }),
     );

@@ -11,6 +11,7 @@ import { encodeVerdict } from '../../proto/verdict.ts';
 import type { Collector, Sender } from '../collector/collector.ts';
 import type { Consent } from '../consent/consent.ts';
 import type { Devices } from '../store/devices.ts';
+import type { MediaMemory } from '../store/media-memory.ts';
 import { mayPublish, maySubscribe, whyNotAdmitted } from './authorize.ts';
 import { Guard } from './guard.ts';
 import { Listener } from './listener.ts';
@@ -22,6 +23,7 @@ export interface BrokerDeps {
   readonly devices: Devices;
   readonly consent: Consent;
   readonly collector: Collector;
+  readonly memory: MediaMemory;
   readonly nowUs: () => number;
   readonly log: Logger;
 }
@@ -213,12 +215,13 @@ export class Broker {
         await send(session.client, downTopic(session.deviceId, 'verdict'), verdict);
         if (!reply.isFinal) throw new Error(`not stored: ${reply.verdict.code}`);
       }
-      // What aedes goes on to route is nothing.
-      packet.payload = EMPTY;
-      packet.retain = false;
     } catch (error) {
       throw toLenscapError(error);
     } finally {
+      // What aedes goes on to route is nothing.
+      packet.payload = EMPTY;
+      packet.retain = false;
+      this.#deps.memory.discard(payload);
       // After this turn, so that PUBACK is on its way before the next PUBLISH is let in.
       setImmediate(() => session.guard.release());
     }

@@ -20,7 +20,7 @@ export async function firstSegmentFigures(bench: Bench): Promise<Figure[]> {
       seconds.push((performance.now() - startMs) / 1000);
       bench.print(`  first segment: ${seconds.at(-1)?.toFixed(2)} s; the demo says ${said} s`);
     } finally {
-      await stop(demo, 'SIGINT');
+      await stop(demo);
     }
   }
   bench.print(`start to first segment: ${spread(seconds)} s`);

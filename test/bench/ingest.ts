@@ -166,7 +166,7 @@ async function ourRound(
       load: result,
     };
   } finally {
-    await load?.kill();
+    await load?.end();
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   }

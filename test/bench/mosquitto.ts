@@ -71,7 +71,7 @@ export async function mosquittoRound(
       load: result,
     };
   } finally {
-    await load.kill();
+    await load.end();
     await stop(subscriber);
     await stop(broker);
     rmSync(files, { recursive: true, force: true });

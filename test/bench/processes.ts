@@ -71,12 +71,13 @@ async function ended({ child }: Started): Promise<void> {
   else await sleep(20);
 }
 
-/** SIGTERM, and SIGKILL after ten seconds; resolves when it is gone. */
-export async function stop(started: Started, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-  const { child } = started;
+/** SIGTERM; after ten seconds SIGKILL to all that is left of its tree. Resolves when it is gone. */
+export async function stop(started: Started): Promise<void> {
+  const { child, pid } = started;
   if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill(signal);
-  const backstop = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  const tree = treeOf(pid);
+  child.kill('SIGTERM');
+  const backstop = setTimeout(() => tree.forEach(kill), 10_000);
   await ended(started);
   clearTimeout(backstop);
 }

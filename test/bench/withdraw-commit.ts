@@ -70,7 +70,7 @@ export async function withdrawCommitFigures(bench: Bench): Promise<Figure[]> {
     return figuresOf(taken, accepted - stored);
   } finally {
     view.close();
-    await load?.kill();
+    await load?.end();
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   }

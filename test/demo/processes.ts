@@ -5,6 +5,11 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Starts in half the time from the second start on. */
+const ENV = {
+  ...process.env,
+  NODE_COMPILE_CACHE: new URL('../../.toolchain/compile-cache', import.meta.url).pathname,
+};
 const STOP_TIMEOUT_MS = 15_000;
 
 /** Arguments that run one of our programs on this very Node. */
@@ -27,6 +32,7 @@ export class Background {
     this.#child = spawn('setpriv', node(main, args), {
       stdio: ['ignore', log, log],
       detached: true,
+      env: ENV,
     });
     closeSync(log);
     this.#exited = once(this.#child, 'exit');
@@ -68,6 +74,7 @@ export async function runVerb(
   const child = spawn('setpriv', node(main, args), {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
+    env: ENV,
   });
   child.stdin.end(input);
   const exited = once(child, 'close');

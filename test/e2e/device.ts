@@ -1,7 +1,6 @@
 // A device made for tests: TLS and MQTT packets by hand, so that it can do what no honest agent does.
 // It keeps everything the server says, in order.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import mqttPacket from 'mqtt-packet';
 import { encodeGap, type Gap } from '../../proto/gap.ts';
@@ -75,8 +74,11 @@ export class TestDevice {
   constructor(socket: TLSSocket, id: string) {
     this.socket = socket;
     this.id = id;
-    this.closed = once(socket, 'close').then(() => {
-      this.isClosed = true;
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.isClosed = true;
+        resolve();
+      });
     });
     const parser = mqttPacket.parser({ protocolVersion: 4 });
     parser.on('packet', (packet: Packet) => this.#receive(packet));

@@ -163,7 +163,9 @@ export function never(what: string): never {
 /** What ffmpeg complains about when it decodes all of a file; empty when it is sound. */
 export async function decodeErrors(path: string): Promise<string> {
   try {
-    return (await run('ffmpeg', ['-v', 'error', '-xerror', '-i', path, '-f', 'null', '-'])).stderr;
+    // Times as they are: rounded to the frame rate, jitter of a network camera looks like an error.
+    const output = ['-fps_mode', 'passthrough', '-enc_time_base', '-1', '-f', 'null', '-'];
+    return (await run('ffmpeg', ['-v', 'error', '-xerror', '-i', path, ...output])).stderr;
   } catch (error) {
     return String(error);
   }

@@ -38,8 +38,8 @@ export class Load {
     return await this.done();
   }
 
-  async kill(): Promise<void> {
-    await stop(this.#started, 'SIGKILL');
+  async end(): Promise<void> {
+    await stop(this.#started);
   }
 
   #say(message: ToGenerator): void {

@@ -42,7 +42,7 @@ const fill = (path: string, deviceId: string, streamId: string): string =>
 
 const bodyFor = (name: string): unknown =>
   BODIES[name] ??
-  (name.endsWith('/grant') ? BODIES['grant'] : name.startsWith('POST') ? {} : undefined);
+  (name.endsWith('/grant') ? BODIES.grant : name.startsWith('POST') ? {} : undefined);
 const withRange = (name: string, path: string): string =>
   name === 'DELETE /api/devices/{id}/segments'
     ? `${path}?from=2020-01-01T00:00:00Z&to=2030-01-01T00:00:00Z`

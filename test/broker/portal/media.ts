@@ -28,6 +28,15 @@ export interface Cut {
   readonly frames: number;
 }
 
+/** Made once for a test file; what it holds does not depend on the folder. */
+function once(make: (folder: string) => Promise<Cut>): (folder: string) => Promise<Cut> {
+  let made: Promise<Cut> | undefined;
+  return (folder) => {
+    made ??= make(folder);
+    return made;
+  };
+}
+
 const FRAGMENTED = [
   '-video_track_timescale',
   '90000',
@@ -36,27 +45,27 @@ const FRAGMENTED = [
 ];
 
 /** The fixture as it is: 568x320, H.264 and AAC, 8 segments of a second; moofs hold both tracks. */
-export async function cutMotion(folder: string): Promise<Cut> {
+export const cutMotion = once(async (folder: string): Promise<Cut> => {
   const path = join(folder, `${newId()}.mp4`);
   await run('ffmpeg', ['-v', 'error', '-i', FIXTURE, '-c', 'copy', ...FRAGMENTED, path]);
   return cut(path);
-}
+});
 
 /** The fixture as 320x240 without sound; one segment a second. */
-export async function cutSmall(folder: string): Promise<Cut> {
+export const cutSmall = once(async (folder: string): Promise<Cut> => {
   const path = join(folder, `${newId()}.mp4`);
   const video = ['-vf', 'scale=320:240', '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '30'];
   await run('ffmpeg', ['-v', 'error', '-i', FIXTURE, '-an', ...video, ...FRAGMENTED, path]);
   return cut(path);
-}
+});
 
 /** The fixture through the agent's muxer: a moof for each track and 200 ms. */
-export async function cutByGstreamer(folder: string): Promise<Cut> {
+export const cutByGstreamer = once(async (folder: string): Promise<Cut> => {
   const path = join(folder, `${newId()}.mp4`);
   const line = `filesrc location=${FIXTURE} ! qtdemux name=d d.video_0 ! queue ! h264parse ! video/x-h264,stream-format=avc,alignment=au ! mux. d.audio_0 ! queue ! aacparse ! mux. mp4mux name=mux trak-timescale=90000 fragment-duration=200 streamable=true ! filesink location=${path}`;
   await run('gst-launch-1.0', ['-q', ...line.split(' ')]);
   return cut(path);
-}
+});
 
 async function cut(path: string): Promise<Cut> {
   const boxes = parseBoxes(await readFile(path));

@@ -1,0 +1,67 @@
+// Exports of recordings with holes, of nothing, and of what came later.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { parseBoxes } from '../../../broker/portal/mp4/boxes.ts';
+import { measureSegment } from '../../../broker/portal/mp4/fragment.ts';
+import { parseInit } from '../../../broker/portal/mp4/init.ts';
+import { cutByGstreamer, cutMotion, decode, probe, storeCut } from './media.ts';
+import { checkTimes, ready } from './recorded.ts';
+
+t.test('a hole is closed up and said', async (t) => {
+  const { house, options, startAtUs, fetchFile, manifest } = await ready(t);
+  const cut = await cutMotion(house.folder);
+  const { endUs } = await storeCut(cut, { ...options, startAtUs, lost: [2, 5, 6] });
+  const path = await fetchFile(startAtUs, endUs);
+  t.equal(await decode(path), 243 - 90);
+  const { durationS, videoFrames } = await probe(path);
+  t.equal(videoFrames, 243 - 90);
+  t.ok(durationS > 5 && durationS < 5.5, `${durationS} s`);
+  await checkTimes(t, path);
+  const { breaks } = await manifest(startAtUs, endUs);
+  t.match(breaks, [
+    { kind: 'pieces_missing', missing: [{ first: 2, last: 2 }], closedUpUs: 1e6 },
+    { kind: 'pieces_missing', missing: [{ first: 5, last: 6 }], closedUpUs: 2e6 },
+  ]);
+});
+
+t.test('a hundred breaks do not drift sound and picture apart', async (t) => {
+  const { house, options, startAtUs, fetchFile } = await ready(t);
+  const cut = await cutByGstreamer(house.folder);
+  let at = startAtUs - 3600e6;
+  const first = at;
+  const lost = [1, 3, 5, 7];
+  for (let turn = 0; turn < 20; turn += 1)
+    at = (await storeCut(cut, { ...options, startAtUs: at, lost })).endUs;
+  const path = await fetchFile(first, at);
+  await checkTimes(t, path);
+  const bytes = await readFile(path);
+  const tracks = new Map(parseInit(bytes).map((track) => [track.trackId, track]));
+  const body = bytes.subarray(parseBoxes(bytes).find(({ type }) => type === 'moof')?.start);
+  const ends = [...measureSegment(body, tracks)].map(
+    ([id, { end }]) => end / (tracks.get(id)?.timescale ?? 1),
+  );
+  t.ok(Math.abs((ends[0] ?? 0) - (ends[1] ?? 0)) < 0.5, `${ends}`);
+  t.equal(await decode(path), 20 * (cut.frames - 4 * 30));
+});
+
+t.test('nothing stored of a time is not found', async (t) => {
+  const { house, token, url, startAtUs } = await ready(t);
+  for (const kind of ['export', 'export/manifest'])
+    t.match(await (await house.ask('GET', url(kind, startAtUs, startAtUs + 1e6), token)).json(), {
+      code: 'NOT_FOUND',
+    });
+});
+
+t.test('what came in after a manifest is not in the export that names it', async (t) => {
+  const { house, options, startAtUs, manifest, url, token } = await ready(t);
+  const cut = await cutMotion(house.folder);
+  const one = await storeCut(cut, { ...options, startAtUs });
+  const { asOf } = await manifest(startAtUs, startAtUs + 60e6);
+  const receivedAtUs = house.nowUs() + 1e6;
+  await storeCut(cut, { ...options, startAtUs: one.endUs, receivedAtUs });
+  const later = `${url('export', startAtUs, startAtUs + 60e6)}&asOf=${asOf}`;
+  const path = join(house.folder, 'as-of.mp4');
+  await writeFile(path, Buffer.from(await (await house.ask('GET', later, token)).arrayBuffer()));
+  t.equal(await decode(path), 243);
+});
