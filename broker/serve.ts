@@ -140,6 +140,7 @@ async function watch(
     await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     try {
+      broker.cutExpired();
       const now = await dataVersion(store.index);
       if (now !== version) await broker.recheck();
       version = now;

@@ -20,11 +20,21 @@ export function uuid(field: string, value: string): string {
   return UUID.test(value) ? value : refuse(field, 'a lower-case UUID');
 }
 
-/** A whole number from `min` up to 2^53 - 1. */
-export function whole(field: string, value: number, min = 0): number {
-  return Number.isSafeInteger(value) && value >= min
+/** A whole number from `min` up to `max`. */
+export function whole(
+  field: string,
+  value: number,
+  min = 0,
+  max = Number.MAX_SAFE_INTEGER,
+): number {
+  return Number.isSafeInteger(value) && value >= min && value <= max
     ? value
-    : refuse(field, `a whole number from ${min} to 2^53-1`);
+    : refuse(field, `a whole number from ${min} to ${max}`);
+}
+
+/** A point in time, microseconds: until the year 2112, so that a duration can be added. */
+export function timeUs(field: string, value: number): number {
+  return whole(field, value, 0, 2 ** 52);
 }
 
 export function text(field: string, value: string, maxLength: number): string {

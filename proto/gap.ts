@@ -1,7 +1,7 @@
 // The Gap message: a stretch without pictures while consent was in force, and why.
 
 import { type ErrorCode, isErrorCode, LenscapError } from './errors.ts';
-import { hexId, parsed, uuid, whole } from './fields.ts';
+import { hexId, parsed, timeUs, uuid, whole } from './fields.ts';
 import { lenscap } from './wire.ts';
 
 const Wire = lenscap.v1.Gap;
@@ -48,9 +48,9 @@ export function decodeGap(payload: Uint8Array): Gap {
   return {
     gapId: hexId('gap_id', wire.gapId),
     bootId: uuid('boot_id', wire.bootId),
-    startAtUs: whole('start_at_us', wire.startAtUs),
-    startMonoUs: whole('start_mono_us', wire.startMonoUs),
-    durationUs: whole('duration_us', wire.durationUs, 1),
+    startAtUs: timeUs('start_at_us', wire.startAtUs),
+    startMonoUs: timeUs('start_mono_us', wire.startMonoUs),
+    durationUs: whole('duration_us', wire.durationUs, 1, 2 ** 51),
     reason,
     epoch: whole('epoch', wire.epoch, 1),
     code: wire.code === '' ? null : wire.code,

@@ -2,7 +2,7 @@
 // the decoded `media` is a view of the payload and pins it.
 
 import { LenscapError } from './errors.ts';
-import { bytesOf, hexId, parsed, scopes, whole } from './fields.ts';
+import { bytesOf, hexId, parsed, scopes, timeUs, whole } from './fields.ts';
 import { type Scope, scopeToWire } from './scopes.ts';
 import { lenscap, protobuf } from './wire.ts';
 
@@ -11,6 +11,7 @@ const MEDIA_TAG = (15 << 3) | 2;
 /** Everything before the media bytes; bounds the work that a hostile header can cause. */
 export const MAX_SEGMENT_HEADER_BYTES = 16 * 1024;
 export const MAX_CHUNKS = 2048;
+export const MAX_SEGMENT_US = 10 * 60 * 1_000_000;
 
 export interface SegmentHeader {
   readonly streamId: string;
@@ -56,10 +57,10 @@ export function decodeSegment(payload: Uint8Array): Segment {
   return {
     streamId: hexId('stream_id', wire.streamId),
     sequence: whole('sequence', wire.sequence),
-    startAtUs: whole('start_at_us', wire.startAtUs),
-    startMonoUs: whole('start_mono_us', wire.startMonoUs),
-    durationUs: whole('duration_us', wire.durationUs, 1),
-    decodeStartUs: whole('decode_start_us', wire.decodeStartUs),
+    startAtUs: timeUs('start_at_us', wire.startAtUs),
+    startMonoUs: timeUs('start_mono_us', wire.startMonoUs),
+    durationUs: whole('duration_us', wire.durationUs, 1, MAX_SEGMENT_US),
+    decodeStartUs: timeUs('decode_start_us', wire.decodeStartUs),
     epoch: whole('epoch', wire.epoch, 1),
     scopes: scopes('scopes', wire.scopes),
     sha256: Uint8Array.from(bytesOf('sha256', wire.sha256, 32)),

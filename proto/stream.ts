@@ -1,7 +1,7 @@
 // The Stream message: start of one run of capture, with the bytes that make its segments playable.
 
 import { LenscapError } from './errors.ts';
-import { hexId, parsed, scopes, text, uuid, whole } from './fields.ts';
+import { hexId, parsed, scopes, text, timeUs, uuid, whole } from './fields.ts';
 import { type Scope, scopeToWire } from './scopes.ts';
 import { lenscap } from './wire.ts';
 
@@ -62,8 +62,8 @@ export function decodeStream(payload: Uint8Array): Stream {
   return {
     streamId: hexId('stream_id', wire.streamId),
     bootId: uuid('boot_id', wire.bootId),
-    startAtUs: whole('start_at_us', wire.startAtUs),
-    startMonoUs: whole('start_mono_us', wire.startMonoUs),
+    startAtUs: timeUs('start_at_us', wire.startAtUs),
+    startMonoUs: timeUs('start_mono_us', wire.startMonoUs),
     epoch: whole('epoch', wire.epoch, 1),
     scopes: held,
     tracks,

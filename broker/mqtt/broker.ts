@@ -33,6 +33,7 @@ interface Session extends Sender {
   readonly client: Client;
   readonly guard: Guard;
   readonly serial: string;
+  readonly certificateEndUs: number;
 }
 
 /** CONNACK codes. [MQTT-3.2.2-6] */
@@ -119,6 +120,16 @@ export class Broker {
     for (const { deviceId } of this.#sessions.values()) await this.tell(deviceId);
   }
 
+  /** Cuts off every device whose certificate has ended while it was connected. */
+  cutExpired(): void {
+    const nowUs = this.#deps.nowUs();
+    for (const { deviceId, guard, certificateEndUs } of this.#sessions.values()) {
+      if (certificateEndUs > nowUs) continue;
+      this.#deps.log.warn({ deviceId, why: 'the certificate has expired' }, 'device cut off');
+      guard.destroy();
+    }
+  }
+
   /** After a change by another process: reloads consent and cuts off what is no longer admitted. */
   async recheck(): Promise<void> {
     for (const session of this.#sessions.values()) {
@@ -163,12 +174,11 @@ export class Broker {
 
   #accept(socket: TLSSocket): void {
     const guard = new Guard(socket, this.#deps.config);
+    // Taken now: a destroyed socket has neither address nor certificate.
+    const from = socket.remoteAddress;
+    const device = commonName(socket);
     guard.on('error', (error) => {
-      const from = socket.remoteAddress;
-      this.#deps.log.warn(
-        { from, device: commonName(socket), why: error.message },
-        'connection ended',
-      );
+      this.#deps.log.warn({ from, device, why: error.message }, 'connection ended');
     });
     this.#aedes.handle(guard);
   }
@@ -179,7 +189,7 @@ export class Broker {
     if (!(guard instanceof Guard)) return connackError('no guard', NOT_AUTHORIZED);
     const { socket } = guard;
     if (!isTls(socket) || !socket.authorized) return connackError('no certificate', NOT_AUTHORIZED);
-    const serial = socket.getPeerCertificate().serialNumber.toLowerCase();
+    const serial = socket.getPeerCertificate()?.serialNumber?.toLowerCase() ?? '';
     // Asked of the index on every connect: a resumed TLS session skips all other checks.
     const certificate = await this.#deps.devices.certificate(serial);
     const name = commonName(socket);
@@ -194,7 +204,8 @@ export class Broker {
     await this.#deps.consent.load(deviceId);
     await this.#deps.devices.seen(deviceId, this.#deps.nowUs());
     if (guard.destroyed) return connackError('gone', NOT_AUTHORIZED);
-    this.#sessions.set(client, { deviceId, accountId, client, guard, serial });
+    const certificateEndUs = certificate?.not_after_us ?? 0;
+    this.#sessions.set(client, { deviceId, accountId, client, guard, serial, certificateEndUs });
     this.#deps.log.info({ deviceId, serial }, 'device connected');
     guard.authenticated();
     return null;
@@ -251,6 +262,6 @@ function isTls(socket: object): socket is TLSSocket {
 }
 
 function commonName(socket: TLSSocket): string | undefined {
-  const name = socket.getPeerCertificate().subject?.CN;
+  const name = socket.getPeerCertificate()?.subject?.CN;
   return Array.isArray(name) ? undefined : name;
 }

@@ -45,6 +45,12 @@ async function refusals(
 ): Promise<[Candidate, ErrorCode][]> {
   const deviceIds = [...new Set(group.map(({ row }) => row.device_id))];
   const granted = await readGranted(trx, deviceIds);
+  const devices = await trx
+    .selectFrom('devices')
+    .select(['device_id', 'epoch'])
+    .where('device_id', 'in', deviceIds)
+    .execute();
+  const epochs = new Map(devices.map((device) => [device.device_id, device.epoch]));
   const deleted = await trx
     .selectFrom('deleted_ranges')
     .select(['device_id', 'from_us', 'to_us'])
@@ -53,7 +59,9 @@ async function refusals(
   return group.flatMap((candidate): [Candidate, ErrorCode][] => {
     const { device_id, epoch, start_at_us } = candidate.row;
     const item = { epoch, scopes: candidate.scopes };
-    if (!mayTakeIn(item, granted.get(device_id) ?? new Map()))
+    // An epoch that the ledger does not have yet would outlast a withdrawal.
+    const isKnown = epoch <= (epochs.get(device_id) ?? 0);
+    if (!isKnown || !mayTakeIn(item, granted.get(device_id) ?? new Map()))
       return [[candidate, 'CONSENT_MISSING']];
     const isDeleted = deleted.some(
       (range) =>

@@ -1,5 +1,6 @@
 // Reading the rows of streams, segments and gaps. They are written by commit.ts alone.
 import { sql } from 'kysely';
+import { MAX_SEGMENT_US } from '../../proto/segment.ts';
 import type { Index, Tables } from './schema.ts';
 
 export type StreamRow = Tables['streams'];
@@ -20,8 +21,6 @@ export interface Totals {
   readonly lastEndUs: number | null;
 }
 
-/** Bounds how far back a segment may begin that reaches into a span; keeps the query on its index. */
-const MAX_SEGMENT_US = 10 * 60 * 1_000_000;
 const MAX_GAPS = 10_000;
 
 export class MediaRows {
@@ -52,19 +51,22 @@ export class MediaRows {
 
   /** Segments that overlap the span, by time: `limit` of them from `offset` on. */
   segments(span: Span, limit: number, offset = 0): Promise<SegmentRow[]> {
-    return this.#index
-      .selectFrom('segments')
-      .selectAll()
-      .where('device_id', '=', span.deviceId)
-      .where('start_at_us', '<', span.toUs)
-      .where('start_at_us', '>', span.fromUs - MAX_SEGMENT_US)
-      .where(sql<boolean>`start_at_us + duration_us > ${span.fromUs}`)
-      .orderBy('start_at_us')
-      .orderBy('stream_id')
-      .orderBy('sequence')
-      .limit(limit)
-      .offset(offset)
-      .execute();
+    return (
+      this.#index
+        .selectFrom('segments')
+        .selectAll()
+        .where('device_id', '=', span.deviceId)
+        .where('start_at_us', '<', span.toUs)
+        // Keeps the query on its index.
+        .where('start_at_us', '>', span.fromUs - MAX_SEGMENT_US)
+        .where(sql<boolean>`start_at_us + duration_us > ${span.fromUs}`)
+        .orderBy('start_at_us')
+        .orderBy('stream_id')
+        .orderBy('sequence')
+        .limit(limit)
+        .offset(offset)
+        .execute()
+    );
   }
 
   /** Gaps that overlap the span, by time. */

@@ -1,8 +1,12 @@
-// The command line as a real process, logged in at a real portal.
+// The command line at a real portal: as a real process, or, where only its words count, in this one.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { Credentials } from '../../../broker/cli/credentials.ts';
+import { runCommand } from '../../../broker/cli/program.ts';
+import { Terminal } from '../../../broker/cli/terminal.ts';
 import { openHouse, PASSWORD } from '../portal/house.ts';
 
 const MAIN = new URL('../../../broker/cli/main.ts', import.meta.url).pathname;
@@ -24,6 +28,20 @@ export async function lenscap(home: string, args: readonly string[], input = '')
     once(child, 'close'),
   ]);
   return { status: child.exitCode, out, err };
+}
+
+/** The same commands in this process, with nobody at the terminal. */
+export async function inProcess(home: string, args: readonly string[], input = ''): Promise<Ended> {
+  const [stdin, stdout, stderr] = [Readable.from([input]), new PassThrough(), new PassThrough()];
+  const status = await runCommand(args, {
+    terminal: new Terminal({ stdin, stdout, stderr }),
+    credentials: new Credentials(home),
+    nowMs: Date.now,
+    signal: new AbortController().signal,
+  });
+  stdout.end();
+  stderr.end();
+  return { status, out: await text(stdout), err: await text(stderr) };
 }
 
 export async function loggedIn(t: Parameters<typeof openHouse>[0]) {

@@ -2,7 +2,7 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { lenscap, loggedIn } from './process.ts';
+import { inProcess, lenscap, loggedIn } from './process.ts';
 
 t.test('logging in keeps the token to its owner, and logging out ends it', async (t) => {
   const { house, home, run } = await loggedIn(t);
@@ -49,10 +49,8 @@ t.test('what does not work ends with its status and one line that says what to d
     [['play', 'Front door', '--minutes', 'x'], 64, /no time/],
     [['nonsense'], 64, /unknown command/],
   ];
-  const all = await Promise.all(cases.map(([args]) => run(...args)));
-  for (const [position, [args, status, err]] of cases.entries()) {
-    const ended = all[position];
-    if (!ended) continue;
+  for (const [args, status, err] of cases) {
+    const ended = await inProcess(home, args);
     t.equal(ended.status, status, `${args.join(' ')}: ${ended.err}`);
     t.match(ended.err, err);
     t.notMatch(ended.err, /\.ts:/);
