@@ -92,7 +92,7 @@ async function makeBroker(
 ): Promise<Broker> {
   const { store, authority, gate, consent, nowUs, listeners } = installation;
   const { key, cert } = await authority.server([config.mqtt.publicHost, 'localhost', '127.0.0.1']);
-  const groups = new GroupCommit({ ...store, memory, minFreeBytes: config.store.minFreeBytes });
+  const groups = new GroupCommit({ ...store, minFreeBytes: config.store.minFreeBytes });
   const broker = new Broker({
     config: config.mqtt,
     tls: { key, cert, ca: authority.certificate },

@@ -1,10 +1,9 @@
 // Group commit: what arrives while a group is being written forms the next group. A promise of
 // `offer` resolves only when the objects are synced and the rows are committed; on an error the
 // whole group is rejected and nothing of it is visible.
-import { LenscapError } from '../../proto/errors.ts';
+import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import type { Blobs } from '../store/blobs.ts';
 import { type Candidate, commit, type Outcome } from '../store/commit.ts';
-import type { MediaMemory } from '../store/media-memory.ts';
 import type { Index } from '../store/schema.ts';
 
 /** A candidate; a segment comes with a way to make its sealed bytes, called once, when its turn comes. */
@@ -21,7 +20,6 @@ interface Waiting extends Offer {
 export interface GroupCommitDeps {
   readonly index: Index;
   readonly blobs: Blobs;
-  readonly memory: Pick<MediaMemory, 'discard'>;
   /** Room to leave on the disk. */
   readonly minFreeBytes: number;
 }
@@ -59,7 +57,7 @@ export class GroupCommit {
             answer.resolve(outcomes[position] ?? 'BUG');
         },
         (error: unknown) => {
-          for (const { answer } of group) answer.reject(storeError(error));
+          for (const { answer } of group) answer.reject(toLenscapError(error, 'STORE_FAILED'));
         },
       )
       .finally(() => {
@@ -78,20 +76,15 @@ export class GroupCommit {
   }
 
   async #write(group: readonly Waiting[]): Promise<Outcome[]> {
-    const { index, blobs, memory, minFreeBytes } = this.#deps;
+    const { index, blobs, minFreeBytes } = this.#deps;
     const bytes = group.reduce((sum, waiting) => sum + waiting.bytes, 0);
     if ((await blobs.freeBytes()) < minFreeBytes + bytes)
       throw new LenscapError('STORE_FULL', `less than ${minFreeBytes} bytes would stay free`);
     const objects = blobs.group();
-    const candidates = await allOrNone(
-      group.map(async ({ candidate, sealed }): Promise<Candidate> => {
-        if (candidate.kind !== 'segment' || !sealed) return candidate;
-        const pieces = sealed();
-        const blob_id = await objects.write(pieces);
-        for (const piece of pieces) memory.discard(piece);
-        return { ...candidate, row: { ...candidate.row, blob_id } };
-      }),
-    );
+    const candidates = group.map(({ candidate, sealed }): Candidate => {
+      if (candidate.kind !== 'segment' || !sealed) return candidate;
+      return { ...candidate, row: { ...candidate.row, blob_id: objects.write(sealed()) } };
+    });
     const segments = candidates.filter((candidate) => candidate.kind === 'segment');
     if (segments.length > 0) await objects.commit();
     const outcomes = await commit(index, candidates);
@@ -101,20 +94,4 @@ export class GroupCommit {
     if (refused.length > 0) await blobs.remove(refused);
     return outcomes;
   }
-}
-
-/** Like Promise.all, but waits for every one, so that no write goes on behind a failure. */
-async function allOrNone<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(promises);
-  return Promise.all(promises);
-}
-
-const FULL = ['ENOSPC', 'EDQUOT'];
-
-function storeError(error: unknown): LenscapError {
-  if (error instanceof LenscapError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  const errno = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const code = FULL.includes(errno) ? 'STORE_FULL' : 'STORE_FAILED';
-  return new LenscapError(code, message, { cause: error });
 }

@@ -1,16 +1,16 @@
 // Sealed objects as files: made exclusively, written, synced; never changed. A file counts only when
 // a row of the index names it, so a crash between the two leaves an orphan and nothing worse.
 import { randomBytes } from 'node:crypto';
-import { close, fdatasync, open, writev } from 'node:fs';
 import { readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { LenscapError } from '../../proto/errors.ts';
+import type { ObjectGroup, WriteFailure } from './blob-worker.ts';
 import { makeFolder, syncFolder } from './durable.ts';
+import { Thread } from './thread.ts';
 
 /** What the store needs of a place for sealed objects; files here, object stores alike. */
 export interface Blobs {
-  /** Starts a group of writes; all of it is durable when `commit` has resolved. */
+  /** Starts a group of objects; all of them are durable when its `commit` has resolved. */
   group(): BlobGroup;
   /** @throws STORE_CORRUPT when there is no such object. */
   read(blobId: string): Promise<Buffer>;
@@ -23,40 +23,55 @@ export interface Blobs {
 }
 
 export interface BlobGroup {
-  /** Writes and syncs one object and returns its id. */
-  write(pieces: readonly Buffer[]): Promise<string>;
+  /** Adds an object and returns its id. The pieces are handed over: nobody may read them again. */
+  write(pieces: readonly Uint8Array[]): string;
+  /** @throws STORE_FULL or STORE_FAILED; then nothing of the group is there. */
   commit(): Promise<void>;
 }
-
-const openFile = promisify(open);
-const writePieces = promisify(writev);
-const syncData = promisify(fdatasync);
-const closeFile = promisify(close);
 
 const BLOB_ID = /^([0-9]{10})-[0-9a-f]{32}$/;
 
 export class FileBlobs implements Blobs {
   readonly #root: string;
   readonly #hour: () => string;
-  readonly #made = new Set<string>();
+  readonly #writer: Thread<ObjectGroup, void, WriteFailure>;
 
-  /** `nowUs` names the folder of the hour, which bounds the entries of one folder. */
-  constructor(root: string, nowUs: () => number) {
+  private constructor(
+    root: string,
+    nowUs: () => number,
+    writer: Thread<ObjectGroup, void, WriteFailure>,
+  ) {
     this.#root = root;
     this.#hour = () => new Date(nowUs() / 1000).toISOString().replace(/\D/g, '').slice(0, 10);
+    this.#writer = writer;
+  }
+
+  /** `nowUs` names the folder of the hour, which bounds the entries of one folder. */
+  static async open(root: string, nowUs: () => number): Promise<FileBlobs> {
+    await makeFolder(root);
+    const url = new URL('./blob-worker.ts', import.meta.url);
+    return new FileBlobs(root, nowUs, await Thread.start(url, null, writeError));
   }
 
   group(): BlobGroup {
     const shard = this.#hour();
+    const objects: ObjectGroup['objects'][number][] = [];
     return {
-      write: async (pieces) => {
-        await this.#makeShard(shard);
-        const blobId = `${shard}-${randomBytes(16).toString('hex')}`;
-        await writeNew(this.#path(blobId), pieces);
-        return blobId;
+      write: (pieces) => {
+        const name = `${shard}-${randomBytes(16).toString('hex')}`;
+        objects.push({ name, pieces });
+        return name;
       },
-      commit: () => syncFolder(join(this.#root, shard)),
+      commit: () => {
+        const folder = join(this.#root, shard);
+        const memory = objects.flatMap(({ pieces }) => own(pieces));
+        return this.#writer.ask({ folder, objects }, memory);
+      },
     };
+  }
+
+  close(): Promise<void> {
+    return this.#writer.close();
   }
 
   async read(blobId: string): Promise<Buffer> {
@@ -86,13 +101,6 @@ export class FileBlobs implements Blobs {
     return bavail * bsize;
   }
 
-  async #makeShard(shard: string): Promise<void> {
-    if (this.#made.has(shard)) return;
-    await makeFolder(join(this.#root, shard));
-    await syncFolder(this.#root);
-    this.#made.add(shard);
-  }
-
   #path(blobId: string): string {
     const shard = BLOB_ID.exec(blobId)?.[1];
     if (shard === undefined) throw new LenscapError('STORE_CORRUPT', `no object id: ${blobId}`);
@@ -100,20 +108,17 @@ export class FileBlobs implements Blobs {
   }
 }
 
-/** Plain descriptors: a FileHandle for each segment costs measurably more. */
-async function writeNew(path: string, pieces: readonly Buffer[]): Promise<void> {
-  const fd = await openFile(path, 'wx', 0o600);
-  try {
-    const total = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
-    const { bytesWritten } = await writePieces(fd, pieces);
-    if (bytesWritten !== total) throw new LenscapError('STORE_FULL', 'a write came up short');
-    await syncData(fd);
-  } catch (error) {
-    await rm(path, { force: true });
-    throw error;
-  } finally {
-    await closeFile(fd);
-  }
+/** The allocations behind pieces, as far as they are whole and may be handed over. */
+function own(pieces: readonly Uint8Array[]): ArrayBuffer[] {
+  return pieces.flatMap(({ buffer, byteLength }) =>
+    buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [],
+  );
+}
+
+const FULL = ['ENOSPC', 'EDQUOT'];
+
+function writeError({ message, errno }: WriteFailure): LenscapError {
+  return new LenscapError(FULL.includes(errno) ? 'STORE_FULL' : 'STORE_FAILED', message);
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -1,5 +1,6 @@
 // Files that survive a power cut: written, synced, renamed into place, and the folder synced.
 import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -26,6 +27,16 @@ export async function writeFileDurably(
 /** Makes the entries of a folder durable. */
 export async function syncFolder(path: string): Promise<void> {
   await withFile(path, 'r', undefined, (folder) => folder.sync());
+}
+
+/** The same, for a thread that may wait. */
+export function syncFolderNow(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** A folder for secrets: mode 0700. */

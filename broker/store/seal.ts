@@ -21,12 +21,14 @@ function keyAndContext(accountKey: Buffer, identity: Identity): { key: Buffer; c
   return { key, context };
 }
 
-/** The sealed form as pieces to be written one after another. */
+/** The sealed form as pieces to be written one after another, each an allocation of its own. */
 export function seal(accountKey: Buffer, identity: Identity, plain: Uint8Array): Buffer[] {
   const { key, context } = keyAndContext(accountKey, identity);
-  const nonce = randomFillSync(Buffer.alloc(NONCE_BYTES));
+  const head = Buffer.alloc(MAGIC.length + NONCE_BYTES);
+  MAGIC.copy(head);
+  const nonce = randomFillSync(head.subarray(MAGIC.length));
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(context);
-  const pieces = [MAGIC, nonce];
+  const pieces = [head];
   for (let at = 0; at < plain.byteLength; at += PIECE_BYTES)
     pieces.push(cipher.update(plain.subarray(at, at + PIECE_BYTES)));
   pieces.push(cipher.final(), cipher.getAuthTag());

@@ -1,7 +1,5 @@
 // Kysely over SQLite in a worker thread: every statement is awaited, as with PostgreSQL, and one
 // transaction at a time holds the only connection.
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -13,7 +11,8 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { LenscapError } from '../../proto/errors.ts';
-import type { Answer, Statement } from './sqlite-worker.ts';
+import type { Result, SqliteFailure, Statement } from './sqlite-worker.ts';
+import { Thread } from './thread.ts';
 
 const SQLITE_FULL = 13;
 const SQLITE_IOERR = 10;
@@ -39,11 +38,10 @@ class WorkerDriver implements Driver {
   }
 
   async init(): Promise<void> {
-    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), {
-      workerData: { path: this.#path },
-    });
-    await once(worker, 'online');
-    this.#connection = new WorkerConnection(worker);
+    const url = new URL('./sqlite-worker.ts', import.meta.url);
+    this.#connection = new WorkerConnection(
+      await Thread.start(url, { path: this.#path }, indexError),
+    );
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
@@ -79,28 +77,16 @@ class WorkerDriver implements Driver {
   }
 }
 
-type Waiting = PromiseWithResolvers<Extract<Answer, { rows: readonly unknown[] }>>;
-
 class WorkerConnection implements DatabaseConnection {
-  readonly #worker: Worker;
-  readonly #waiting = new Map<number, Waiting>();
-  #nextId = 0;
+  readonly #thread: Thread<Statement, Result, SqliteFailure>;
 
-  constructor(worker: Worker) {
-    this.#worker = worker;
-    worker.on('message', (answer: Answer) => this.#settle(answer));
-    worker.on('error', (error) => this.#fail(error));
-    worker.unref();
+  constructor(thread: Thread<Statement, Result, SqliteFailure>) {
+    this.#thread = thread;
   }
 
-  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const id = this.#nextId++;
-    const waiting: Waiting = Promise.withResolvers();
-    if (this.#waiting.size === 0) this.#worker.ref();
-    this.#waiting.set(id, waiting);
-    const parameters = query.parameters as Statement['parameters'];
-    this.#worker.postMessage({ id, sql: query.sql, parameters } satisfies Statement);
-    const { rows, changes } = await waiting.promise;
+  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    const statement = { sql, parameters: parameters as Statement['parameters'] };
+    const { rows, changes } = await this.#thread.ask(statement);
     return { rows: rows as R[], numAffectedRows: BigInt(changes) };
   }
 
@@ -108,28 +94,12 @@ class WorkerConnection implements DatabaseConnection {
     throw new LenscapError('BUG', 'the index does not stream; page through it');
   }
 
-  async close(): Promise<void> {
-    if (this.#waiting.size === 0) this.#worker.ref();
-    const exited = once(this.#worker, 'exit');
-    this.#worker.postMessage('close');
-    await exited;
-  }
-
-  #settle(answer: Answer): void {
-    const waiting = this.#waiting.get(answer.id);
-    this.#waiting.delete(answer.id);
-    if (this.#waiting.size === 0) this.#worker.unref();
-    if (answer.error === undefined) waiting?.resolve(answer);
-    else waiting?.reject(indexError(answer.error));
-  }
-
-  #fail(error: unknown): void {
-    for (const waiting of this.#waiting.values()) waiting.reject(error);
-    this.#waiting.clear();
+  close(): Promise<void> {
+    return this.#thread.close();
   }
 }
 
-function indexError({ message, errcode }: { message: string; errcode: number }): Error {
+function indexError({ message, errcode }: SqliteFailure): Error {
   const primary = errcode & 0xff;
   if (primary === SQLITE_FULL) return new LenscapError('STORE_FULL', `the index: ${message}`);
   if (primary === SQLITE_IOERR) return new LenscapError('STORE_FAILED', `the index: ${message}`);

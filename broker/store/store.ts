@@ -27,11 +27,11 @@ export interface Store {
 
 /** Opens the store in `folder`; the first time makes it. Wall time in microseconds by `nowUs`. */
 export async function openStore(folder: string, nowUs: () => number): Promise<Store> {
-  await makeFolder(join(folder, 'blobs'));
+  await makeFolder(folder);
   const keys = await Keys.open(join(folder, 'keys'));
   const index: Index = new Kysely<Tables>({ dialect: sqliteDialect(join(folder, 'index.db')) });
   await migrate(index, nowUs(), randomUUID());
-  const blobs = new FileBlobs(join(folder, 'blobs'), nowUs);
+  const blobs = await FileBlobs.open(join(folder, 'blobs'), nowUs);
   return {
     index,
     blobs,
@@ -41,6 +41,9 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
     consent: new ConsentRows(index),
     media: new MediaRows(index),
     deletion: new Deletion(index, blobs),
-    close: () => index.destroy(),
+    close: async () => {
+      await blobs.close();
+      await index.destroy();
+    },
   };
 }

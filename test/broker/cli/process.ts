@@ -51,5 +51,22 @@ export async function loggedIn(t: Parameters<typeof openHouse>[0]) {
   const login = ['login', house.url, '--email', house.anna.email, '--password-file', '-'];
   const { status, err } = await lenscap(home, login, `${PASSWORD}\n`);
   if (status !== 0) throw new Error(err);
-  return { house, home, run };
+  const quick = (...args: string[]): Promise<Ended> => inProcess(home, args);
+  return { house, home, run, quick };
+}
+
+/** A real process at a real terminal (script of util-linux), at which `typed` is typed. */
+export async function atTerminal(
+  home: string,
+  args: readonly string[],
+  typed: string,
+): Promise<Ended> {
+  const line = [process.execPath, MAIN, ...args].map((arg) => `'${arg}'`).join(' ');
+  const env = { LENSCAP_HOME: home, PATH: '/usr/bin:/bin' };
+  const child = spawn('script', ['-qec', line, '/dev/null'], { env });
+  child.stdout.on('data', (chunk: Buffer) => {
+    if (/for no: |Password: /.test(String(chunk))) child.stdin.end(typed);
+  });
+  const [out] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  return { status: child.exitCode, out, err: '' };
 }

@@ -2,7 +2,8 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { inProcess, lenscap, loggedIn } from './process.ts';
+import { PASSWORD } from '../portal/house.ts';
+import { atTerminal, inProcess, lenscap, loggedIn } from './process.ts';
 
 t.test('logging in keeps the token to its owner, and logging out ends it', async (t) => {
   const { house, home, run } = await loggedIn(t);
@@ -25,9 +26,9 @@ t.test('logging in keeps the token to its owner, and logging out ends it', async
 });
 
 t.test('what does not work ends with its status and one line that says what to do', async (t) => {
-  const { house, home, run } = await loggedIn(t);
+  const { house, home, quick } = await loggedIn(t);
   const login = ['login', house.url, '--email', house.anna.email, '--password-file', '-'];
-  t.match(await lenscap(home, login, 'wrong password'), { status: 77, err: /password is wrong/ });
+  t.match(await inProcess(home, login, 'wrong password'), { status: 77, err: /password is wrong/ });
   const cases: [string[], number, RegExp][] = [
     [['login', 'http://cam.example', '--email', 'x', '--password-file', '-'], 64, /https:\/\//],
     [['login', 'nonsense', '--email', 'x', '--password-file', '-'], 64, /https:\/\//],
@@ -58,11 +59,11 @@ t.test('what does not work ends with its status and one line that says what to d
   }
   t.strictSame((await readdir(home)).sort(), ['credentials.json'], 'nothing is left behind');
   await writeFile(join(home, 'credentials.json'), '{');
-  t.match(await run('devices'), { status: 78, err: /damaged; log in again/ });
+  t.match(await quick('devices'), { status: 78, err: /damaged; log in again/ });
 });
 
 t.test('consent is shown, given with the version named, withdrawn and proved', async (t) => {
-  const { home, run } = await loggedIn(t);
+  const { home, run, quick } = await loggedIn(t);
   const granted = await run('consent', 'grant', 'Front door', 'live', '--agree', '1');
   t.equal(granted.status, 0, granted.err);
   t.match(granted.out, /live: To let you watch live/);
@@ -70,15 +71,15 @@ t.test('consent is shown, given with the version named, withdrawn and proved', a
   t.match(granted.out, /who gets it: nobody but you/);
   t.match(granted.out, /in force: video, audio, live/);
   t.notMatch(granted.out, /^audio: /m, 'only what was asked for');
-  const withdrawn = await run('consent', 'withdraw', 'Front door');
+  const withdrawn = await quick('consent', 'withdraw', 'Front door');
   t.match(withdrawn, { status: 0, out: /cap: on\nin force: nothing/ });
-  t.match(await run('consent', 'show', 'Front door'), { out: /cap: on/ });
-  t.match(await run('consent', 'log', 'Front door'), {
+  t.match(await quick('consent', 'show', 'Front door'), { out: /cap: on/ });
+  t.match(await quick('consent', 'log', 'Front door'), {
     out: /OWNER_CHANGED.*\n.*GRANTED.*\n.*\n.*WITHDRAWN/,
   });
-  t.match(await run('policy'), { out: /What Lenscap records/ });
+  t.match(await quick('policy'), { out: /What Lenscap records/ });
   const path = join(home, 'receipt.json');
-  t.equal((await run('consent', 'receipt', 'Front door', '-o', path)).status, 0);
+  t.equal((await quick('consent', 'receipt', 'Front door', '-o', path)).status, 0);
   t.match(await run('consent', 'receipt', '--check', path), { status: 0, out: /sound; 4 records/ });
   await writeFile(path, (await readFile(path, 'utf8')).replace('WITHDRAWN', 'GRANTED'));
   t.match(await run('consent', 'receipt', '--check', path), {
@@ -104,4 +105,18 @@ t.test('help shows every command with examples, without colours', async (t) => {
     t.match(out, new RegExp(`^  ${name} `, 'm'));
   t.match(out, /Examples:/);
   t.notMatch(out, '\u001b');
+});
+
+t.test('at a terminal consent is a typed yes, and a password is not shown', async (t) => {
+  const { house, home, quick } = await loggedIn(t);
+  const grant = ['consent', 'grant', house.anna.device.device_id, 'live'];
+  const no = await atTerminal(home, grant, 'y\n');
+  t.match(no, { status: 77, out: /nothing has changed/ });
+  t.notMatch(await quick('consent', 'show', 'Front door'), { out: /live/ });
+  const yes = await atTerminal(home, grant, 'yes\n');
+  t.match(yes, { status: 0, out: /in force: video, audio, live/ });
+  const login = ['login', house.url, '--email', house.anna.email];
+  const asked = await atTerminal(home, login, `${PASSWORD}\n`);
+  t.match(asked, { status: 0, out: /logged in at/ });
+  t.notOk(asked.out.includes(PASSWORD));
 });

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { GroupCommit, type Offer } from '../../../broker/collector/group-commit.ts';
 import type { Blobs } from '../../../broker/store/blobs.ts';
+import { LenscapError } from '../../../proto/errors.ts';
 import { type StoreHouse, segmentOf, storeHouse } from '../store/house.ts';
-
-const memory = { discard: () => undefined };
 
 function offerOf(house: StoreHouse, sequence: number, sha256 = 'same'): Offer {
   const candidate = segmentOf(house, { sequence, sha256 });
@@ -30,7 +29,7 @@ function objects(folder: string): number {
 
 t.test('what arrives together is stored together, each answered for itself', async (t) => {
   const house = await storeHouse(t);
-  const groups = new GroupCommit({ ...house.store, memory, minFreeBytes: 0 });
+  const groups = new GroupCommit({ ...house.store, minFreeBytes: 0 });
   const answers = await Promise.all(
     Array.from({ length: 200 }, (_, sequence) => groups.offer(offerOf(house, sequence))),
   );
@@ -42,7 +41,7 @@ t.test('what arrives together is stored together, each answered for itself', asy
 
 t.test('the object of a refused segment does not stay', async (t) => {
   const house = await storeHouse(t);
-  const groups = new GroupCommit({ ...house.store, memory, minFreeBytes: 0 });
+  const groups = new GroupCommit({ ...house.store, minFreeBytes: 0 });
   t.equal(await groups.offer(offerOf(house, 1)), 'stored');
   t.equal(await groups.offer(offerOf(house, 1)), 'duplicate');
   t.equal(await groups.offer(offerOf(house, 1, 'other')), 'SEGMENT_CONFLICT');
@@ -53,7 +52,7 @@ t.test('with too little room nothing is stored, and it goes on when there is roo
   const house = await storeHouse(t);
   let freeBytes = 100;
   const blobs = { ...over(house.store.blobs), freeBytes: async () => freeBytes };
-  const groups = new GroupCommit({ index: house.store.index, blobs, memory, minFreeBytes: 1000 });
+  const groups = new GroupCommit({ index: house.store.index, blobs, minFreeBytes: 1000 });
   await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
   t.equal(objects(t.testdirName), 0);
   freeBytes = 2000;
@@ -68,11 +67,11 @@ t.test('a failing disk fails the whole group, and only that group', async (t) =>
     group: () => {
       const group = house.store.blobs.group();
       if (failures-- <= 0) return group;
-      const full = Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+      const full = new LenscapError('STORE_FULL', 'no space left');
       return { write: group.write, commit: () => Promise.reject(full) };
     },
   };
-  const groups = new GroupCommit({ index: house.store.index, blobs, memory, minFreeBytes: 0 });
+  const groups = new GroupCommit({ index: house.store.index, blobs, minFreeBytes: 0 });
   await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
   t.equal(await house.store.media.segment(house.deviceId, house.streamId, 1), undefined);
   t.equal(await groups.offer(offerOf(house, 1)), 'stored');

@@ -1,0 +1,96 @@
+// A worker thread that answers questions, one by one or overlapping. It keeps the process alive only
+// while it owes an answer.
+import { once } from 'node:events';
+import { parentPort, type Transferable, Worker } from 'node:worker_threads';
+
+interface Question<Q> {
+  readonly id: number;
+  readonly question: Q;
+}
+
+type Answer<A, F> =
+  | { readonly id: number; readonly answer: A }
+  | { readonly id: number; readonly failure: F };
+
+/** The asking side: questions Q, answers A, failures F that cross as plain data. */
+export class Thread<Q, A, F> {
+  readonly #worker: Worker;
+  readonly #toError: (failure: F) => Error;
+  readonly #waiting = new Map<number, PromiseWithResolvers<A>>();
+  #nextId = 0;
+
+  private constructor(worker: Worker, toError: (failure: F) => Error) {
+    this.#worker = worker;
+    this.#toError = toError;
+    worker.on('message', (answer: Answer<A, F>) => this.#settle(answer));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new Error('the thread has ended')));
+    worker.unref();
+  }
+
+  /** Starts the module at `url`, which calls `answer`. */
+  static async start<Q, A, F>(
+    url: URL,
+    data: unknown,
+    toError: (failure: F) => Error,
+  ): Promise<Thread<Q, A, F>> {
+    const worker = new Worker(url, { workerData: data });
+    await once(worker, 'online');
+    return new Thread<Q, A, F>(worker, toError);
+  }
+
+  /** Memory in `transfer` is handed over and is empty here afterwards. */
+  ask(question: Q, transfer: readonly Transferable[] = []): Promise<A> {
+    const id = this.#nextId++;
+    const waiting = Promise.withResolvers<A>();
+    if (this.#waiting.size === 0) this.#worker.ref();
+    this.#waiting.set(id, waiting);
+    this.#worker.postMessage({ id, question } satisfies Question<Q>, transfer);
+    return waiting.promise;
+  }
+
+  async close(): Promise<void> {
+    this.#worker.ref();
+    const exited = once(this.#worker, 'exit');
+    this.#worker.postMessage('close');
+    await exited;
+  }
+
+  #settle(answer: Answer<A, F>): void {
+    const waiting = this.#waiting.get(answer.id);
+    this.#waiting.delete(answer.id);
+    if (this.#waiting.size === 0) this.#worker.unref();
+    if ('answer' in answer) waiting?.resolve(answer.answer);
+    else waiting?.reject(this.#toError(answer.failure));
+  }
+
+  #fail(error: unknown): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(error);
+    this.#waiting.clear();
+  }
+}
+
+/** The answering side, called once in the worker's module. `end` runs before the thread ends. */
+export function answer<Q, A, F>(
+  reply: (question: Q) => A | Promise<A>,
+  toFailure: (error: unknown) => F,
+  end: () => void,
+): void {
+  const port = parentPort;
+  port?.on('message', async (message: Question<Q> | 'close') => {
+    if (message === 'close') {
+      end();
+      port.close();
+      return;
+    }
+    const { id, question } = message;
+    try {
+      const pending = reply(question);
+      // Not awaited when there is nothing to wait for, so that statements keep their order.
+      const answered = pending instanceof Promise ? await pending : pending;
+      port.postMessage({ id, answer: answered } satisfies Answer<A, F>);
+    } catch (error) {
+      port.postMessage({ id, failure: toFailure(error) } satisfies Answer<A, F>);
+    }
+  });
+}
