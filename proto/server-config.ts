@@ -12,6 +12,7 @@ export interface ServerConfig {
     readonly packetTimeoutMs: number;
     readonly maxConnectBytes: number;
     readonly maxControlBytes: number;
+    readonly maxControlPerS: number;
     readonly maxPacketBytes: number;
     readonly maxInflight: number;
   };
@@ -75,6 +76,12 @@ export const serverConfigSchema: Schema = {
         65536,
         64,
         1048576,
+      ),
+      maxControlPerS: integer(
+        'Packets of one connection that are neither CONNECT nor PUBLISH, in a second.',
+        200,
+        1,
+        100000,
       ),
       maxPacketBytes: integer(
         'Largest PUBLISH, and so the largest segment.',

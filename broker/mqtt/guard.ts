@@ -1,6 +1,6 @@
 // The guard between a TLS socket and aedes, which has no limits of its own. It lets through one
 // CONNECT of bounded size, then nothing until authenticated() was called, then packets of bounded
-// size in bounded time, and at most `maxInflight` PUBLISHes that release() has not answered; the
+// size and rate in bounded time, and at most `maxInflight` PUBLISHes that release() has not answered; the
 // rest stays with the sender by TCP back-pressure. Bytes are passed on unchanged and uncopied.
 import { Duplex } from 'node:stream';
 import { LenscapError } from '../../proto/errors.ts';
@@ -8,6 +8,7 @@ import { LenscapError } from '../../proto/errors.ts';
 export interface GuardLimits {
   readonly maxConnectBytes: number;
   readonly maxControlBytes: number;
+  readonly maxControlPerS: number;
   readonly maxPacketBytes: number;
   readonly maxInflight: number;
   readonly packetTimeoutMs: number;
@@ -27,6 +28,8 @@ export class Guard extends Duplex {
   #isAuthenticated = false;
   #isFirst = true;
   #inflight = 0;
+  #controls = 0;
+  #controlSecond = 0;
   /** Where the scanner stands: at a packet's type, in its length, or in its body. */
   #state: 'type' | 'length' | 'body' = 'type';
   #type = 0;
@@ -139,6 +142,8 @@ export class Guard extends Duplex {
     if (this.#isFirst && type !== CONNECT) return this.#refuse('the first packet is not CONNECT');
     if (!this.#isFirst && !this.#isAuthenticated) return false;
     if (type === PUBLISH && this.#inflight >= this.#limits.maxInflight) return false;
+    if (type !== PUBLISH && !this.#mayControl())
+      return this.#refuse(`more than ${this.#limits.maxControlPerS} control packets in a second`);
     if (type === PUBLISH && qos > 0) this.#inflight++;
     this.#type = type;
     this.#multiplier = 1;
@@ -148,6 +153,14 @@ export class Guard extends Duplex {
       'a packet was not completed in time',
     );
     return true;
+  }
+
+  /** Small packets cost aedes far more than their bytes; a flood of them would starve the others. */
+  #mayControl(): boolean {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#controlSecond) this.#controls = 0;
+    this.#controlSecond = second;
+    return ++this.#controls <= this.#limits.maxControlPerS;
   }
 
   /** One byte of the remaining length. [MQTT-2.2.3] */

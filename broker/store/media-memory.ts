@@ -7,7 +7,10 @@ import { runInNewContext } from 'node:vm';
 /** Enough that a view in front (an MQTT topic) belongs to the same message and to nothing else. */
 const MAX_HEAD_BYTES = 512;
 const MIN_BYTES = 4096;
-/** Media that pass between two collections of young objects, which hold the buffers of sockets. */
+/**
+ * Media that pass between two collections of young objects, which hold the buffers of sockets. Half as
+ * much and twice as much both keep more memory: the one promotes what is in use, the other waits.
+ */
 const BYTES_PER_COLLECTION = 16 << 20;
 
 export class MediaMemory {

@@ -1,5 +1,4 @@
 // The demo behind `make run`, as a person meets it.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { DEMO, descendants, eventually, finished, isAlive, node, Running } from './processes.ts';

@@ -44,7 +44,7 @@ t.test('a grant that is forged, older, or for another camera does not open this 
     const before = agent.err.length;
     await eventually(`a word on the one ${what}`, () => {
       if (agent.err.length === before) server.say('grant', payload);
-      return /ignored|damaged/.test(agent.err.slice(before));
+      return /GRANT_INVALID|is ignored/.test(agent.err.slice(before));
     });
     t.notOk(isCapturing(agent), what);
   }

@@ -8,6 +8,7 @@ import { seeded } from '../../seeded.ts';
 const LIMITS: GuardLimits = {
   maxConnectBytes: 4096,
   maxControlBytes: 65_536,
+  maxControlPerS: 50,
   maxPacketBytes: 1 << 20,
   maxInflight: 3,
   packetTimeoutMs: 5000,
@@ -175,6 +176,17 @@ for (const [name, packet, why] of [
     t.match(await refused, why);
     t.equal(passed(), before);
   });
+
+t.test('a flood of small packets ends the connection', async (t) => {
+  const { guard, far, passed } = setup();
+  far.write(generate(connect));
+  await once(guard, 'data');
+  guard.authenticated();
+  const refused = refusal(guard);
+  far.write(Buffer.alloc(100_000, generate({ cmd: 'pingreq' })));
+  t.match(await refused, /more than 50 control packets/);
+  t.ok(passed() < 1000, `${passed()} bytes came through`);
+});
 
 t.test('what a sender pipelines beyond the limit stays with the sender', async (t) => {
   const { guard, far, passed } = setup();
