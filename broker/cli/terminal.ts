@@ -90,8 +90,9 @@ export class Terminal {
     const { stdin, stderr } = this.#deps;
     if (!this.isInteractive || !stdin.setRawMode)
       throw new LenscapError('REQUEST_INVALID', 'give the password with --password-file FILE or -');
-    stderr.write(prompt);
+    // Echo ends before the question is seen, so that nothing typed at once is shown.
     stdin.setRawMode(true);
+    stderr.write(prompt);
     try {
       return await typedLine(stdin);
     } finally {

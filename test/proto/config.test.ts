@@ -69,8 +69,7 @@ function range({ minimum, maximum, enum: values, const: only }: Described): stri
 
 /** Rows of the table of settings, as SETTINGS.md has them. */
 function rows(schema: Described, path = '', required: readonly string[] = []): string[] {
-  if (schema.oneOf)
-    return schema.oneOf.flatMap((one) => rows(one, path));
+  if (schema.oneOf) return schema.oneOf.flatMap((one) => rows(one, path));
   if (schema.properties) {
     const own = Array.isArray(schema.required) ? schema.required.map(String) : [];
     return Object.entries(schema.properties).flatMap(([key, inner]) =>
