@@ -84,14 +84,18 @@ export class MediaRows {
 
   async totals(deviceId: string): Promise<Totals> {
     const row = await this.#index
-      .selectFrom('segments')
-      .select([
-        sql<number>`count(*)`.as('segments'),
-        sql<number>`coalesce(sum(media_bytes), 0)`.as('bytes'),
-        sql<number | null>`max(start_at_us + duration_us)`.as('last_end_us'),
-      ])
+      .selectFrom('totals')
+      .selectAll()
       .where('device_id', '=', deviceId)
-      .executeTakeFirstOrThrow();
-    return { segments: row.segments, bytes: row.bytes, lastEndUs: row.last_end_us };
+      .executeTakeFirst();
+    const last = await this.#index
+      .selectFrom('segments')
+      .select(['start_at_us', 'duration_us'])
+      .where('device_id', '=', deviceId)
+      .orderBy('start_at_us', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    const lastEndUs = last ? last.start_at_us + last.duration_us : null;
+    return { segments: row?.segments ?? 0, bytes: row?.bytes ?? 0, lastEndUs };
   }
 }

@@ -71,6 +71,8 @@ export interface Tables {
     blob_id: string;
     received_at_us: number;
   };
+  /** Kept by triggers, so that asking does not count hundreds of thousands of rows. */
+  totals: { device_id: string; segments: number; bytes: number };
   gaps: {
     device_id: string;
     gap_id: string;
@@ -130,6 +132,14 @@ const STATEMENTS = [
     foreign key (device_id, stream_id) references streams) strict`,
   'create index segments_by_time on segments (device_id, start_at_us)',
   'create index segments_by_receipt on segments (device_id, received_at_us)',
+  `create table totals (device_id text primary key, segments integer not null,
+    bytes integer not null) strict, without rowid`,
+  `create trigger count_stored after insert on segments begin
+    insert into totals values (new.device_id, 1, new.media_bytes) on conflict (device_id)
+    do update set segments = segments + 1, bytes = bytes + excluded.bytes; end`,
+  `create trigger count_deleted after delete on segments begin
+    update totals set segments = segments - 1, bytes = bytes - old.media_bytes
+    where device_id = old.device_id; end`,
   `create table gaps (device_id text not null references devices, gap_id text not null,
     boot_id text not null, start_at_us integer not null, start_mono_us integer not null,
     duration_us integer not null, reason text not null, epoch integer not null, code text,

@@ -23,6 +23,7 @@ t.test('a deleted range refuses late uploads of that time and leaves the rest', 
   for (const sequence of [1, 2, 3, 4]) await storeSegment(house, { sequence });
   const span = { deviceId, fromUs: 2_000_000, toUs: 4_000_000 };
   t.equal(await store.deletion.range(span, NOW_US), 2);
+  t.same(await store.media.totals(deviceId), { segments: 2, bytes: 200, lastEndUs: 5_000_000 });
   const left = await store.media.segments({ deviceId, fromUs: 0, toUs: NOW_US }, 10);
   t.same(
     left.map(({ sequence }) => sequence),
