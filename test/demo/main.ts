@@ -4,13 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { enableCompileCache } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Options, readOptions } from './options.ts';
 import { type DeviceState, Owner } from './owner.ts';
-import { Background, runVerb } from './processes.ts';
+import { Background, COMPILE_CACHE, runVerb } from './processes.ts';
 
 const SEGMENT_MS = 2000;
 const FIRST_SEGMENT_TIMEOUT_S = 60;
@@ -44,21 +45,24 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-/** Account and device of the demo: made on the first run on a folder, known on the next. */
+/**
+ * Account and device of the demo: made on the first run on a folder, known on the next. Made by the
+ * code of the operator's verbs in this process, which spares two starts of Node.
+ */
 async function settle(folder: string): Promise<House> {
   const known = join(folder, 'demo.json');
   if (existsSync(known)) return { folder, ...JSON.parse(await readFile(known, 'utf8')) };
+  enableCompileCache(COMPILE_CACHE);
+  const { addAccount, addDevice, withInstallation } = await import('../../broker/operator.ts');
+  const { readServerConfig } = await import('../../broker/installation.ts');
+  const config = await readServerConfig(folder, undefined);
   const email = 'owner@demo.invalid';
   const password = randomBytes(12).toString('base64url');
-  const verb = async (args: readonly string[], input?: string): Promise<string> => {
-    const { code, output } = await runVerb('broker/main.ts', [...args, '--data', folder], input);
-    if (code !== 0) throw new Error(`lenscap-server ${args.slice(0, 2).join(' ')} failed`);
-    return output;
-  };
-  await verb(['account', 'add', email, '--password-file', '-'], password);
-  const out = join(folder, 'identity.json');
-  const device = ['--account', email, '--name', 'demo camera', '--out', out];
-  const deviceId = await verb(['device', 'add', ...device]);
+  const deviceId = await withInstallation(folder, config, async (installation) => {
+    await addAccount(installation, email, password);
+    const out = join(folder, 'identity.json');
+    return addDevice(installation, config, { email, name: 'demo camera', out, server: undefined });
+  });
   await writeFile(known, JSON.stringify({ email, password, deviceId }), { mode: 0o600 });
   return { folder, email, password, deviceId };
 }

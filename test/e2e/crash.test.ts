@@ -35,6 +35,7 @@ class Sender {
         continue;
       }
       await eventually('the grant', () => device.epoch > 0 || device.isClosed);
+      if (device.epoch === 0) continue;
       run ??= new Run(device.epoch);
       if (!device.isClosed) await device.publish('stream', run.streamPayload);
       this.resent += waiting.length;
