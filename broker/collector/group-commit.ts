@@ -3,8 +3,8 @@
 // whole group is rejected and nothing of it is visible.
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import type { Blobs } from '../store/blobs.ts';
-import { type Candidate, commit, type Outcome } from '../store/commit.ts';
-import type { Index } from '../store/schema.ts';
+import type { Candidate, Outcome } from '../store/commit.ts';
+import type { Store } from '../store/store.ts';
 
 /** A candidate; a segment comes with a way to make its sealed bytes, called once, when its turn comes. */
 export interface Offer {
@@ -18,7 +18,7 @@ interface Waiting extends Offer {
 }
 
 export interface GroupCommitDeps {
-  readonly index: Index;
+  readonly commit: Store['commit'];
   readonly blobs: Blobs;
   /** Room to leave on the disk. */
   readonly minFreeBytes: number;
@@ -75,8 +75,8 @@ export class GroupCommit {
     return this.#queue.splice(0, end === -1 ? this.#queue.length : end);
   }
 
-  async #write(group: readonly Waiting[]): Promise<Outcome[]> {
-    const { index, blobs, minFreeBytes } = this.#deps;
+  async #write(group: readonly Waiting[]): Promise<readonly Outcome[]> {
+    const { commit, blobs, minFreeBytes } = this.#deps;
     const bytes = group.reduce((sum, waiting) => sum + waiting.bytes, 0);
     if ((await blobs.freeBytes()) < minFreeBytes + bytes)
       throw new LenscapError('STORE_FULL', `less than ${minFreeBytes} bytes would stay free`);
@@ -87,7 +87,7 @@ export class GroupCommit {
     });
     const segments = candidates.filter((candidate) => candidate.kind === 'segment');
     if (segments.length > 0) await objects.commit();
-    const outcomes = await commit(index, candidates);
+    const outcomes = await commit(candidates);
     const refused = candidates.flatMap((candidate, position) =>
       candidate.kind === 'segment' && outcomes[position] !== 'stored' ? candidate.row.blob_id : [],
     );

@@ -1,5 +1,7 @@
-// Kysely over SQLite in a worker thread: every statement is awaited, as with PostgreSQL, and one
-// transaction at a time holds the only connection.
+// Kysely over one SQLite connection, wherever that is: statements go to `execute` one by one, and one
+// transaction at a time holds the connection.
+
+import type { SQLInputValue } from 'node:sqlite';
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -11,38 +13,38 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { LenscapError } from '../../proto/errors.ts';
-import type { Result, SqliteFailure, Statement } from './sqlite-worker.ts';
-import { Thread } from './thread.ts';
 
-const SQLITE_FULL = 13;
-const SQLITE_IOERR = 10;
+export interface Statement {
+  readonly sql: string;
+  readonly parameters: readonly SQLInputValue[];
+}
 
-/** Dialect for the SQLite file at `path`, made if absent. */
-export function sqliteDialect(path: string): Dialect {
+export interface Result {
+  readonly rows: readonly unknown[];
+  readonly changes: number;
+}
+
+export type Execute = (statement: Statement) => Promise<Result> | Result;
+
+export function sqliteDialect(execute: Execute): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new WorkerDriver(path),
+    createDriver: () => new SingleConnectionDriver(execute),
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   };
 }
 
-class WorkerDriver implements Driver {
-  readonly #path: string;
-  #connection: WorkerConnection | undefined;
+class SingleConnectionDriver implements Driver {
+  readonly #connection: Connection;
   #last: Promise<void> = Promise.resolve();
   #release: () => void = () => undefined;
 
-  constructor(path: string) {
-    this.#path = path;
+  constructor(execute: Execute) {
+    this.#connection = new Connection(execute);
   }
 
-  async init(): Promise<void> {
-    const url = new URL('./sqlite-worker.ts', import.meta.url);
-    this.#connection = new WorkerConnection(
-      await Thread.start(url, { path: this.#path }, indexError),
-    );
-  }
+  async init(): Promise<void> {}
 
   async acquireConnection(): Promise<DatabaseConnection> {
     const before = this.#last;
@@ -50,7 +52,6 @@ class WorkerDriver implements Driver {
     this.#last = promise;
     await before;
     this.#release = resolve;
-    if (!this.#connection) throw new LenscapError('BUG', 'the index is not open');
     return this.#connection;
   }
 
@@ -72,36 +73,23 @@ class WorkerDriver implements Driver {
     await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => undefined);
   }
 
-  async destroy(): Promise<void> {
-    await this.#connection?.close();
-  }
+  async destroy(): Promise<void> {}
 }
 
-class WorkerConnection implements DatabaseConnection {
-  readonly #thread: Thread<Statement, Result, SqliteFailure>;
+class Connection implements DatabaseConnection {
+  readonly #execute: Execute;
 
-  constructor(thread: Thread<Statement, Result, SqliteFailure>) {
-    this.#thread = thread;
+  constructor(execute: Execute) {
+    this.#execute = execute;
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     const statement = { sql, parameters: parameters as Statement['parameters'] };
-    const { rows, changes } = await this.#thread.ask(statement);
+    const { rows, changes } = await this.#execute(statement);
     return { rows: rows as R[], numAffectedRows: BigInt(changes) };
   }
 
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new LenscapError('BUG', 'the index does not stream; page through it');
   }
-
-  close(): Promise<void> {
-    return this.#thread.close();
-  }
-}
-
-function indexError({ message, errcode }: SqliteFailure): Error {
-  const primary = errcode & 0xff;
-  if (primary === SQLITE_FULL) return new LenscapError('STORE_FULL', `the index: ${message}`);
-  if (primary === SQLITE_IOERR) return new LenscapError('STORE_FAILED', `the index: ${message}`);
-  return new LenscapError('STORE_FAILED', message);
 }

@@ -1,7 +1,6 @@
 // The whole store of a data folder: index, objects and keys, opened and closed together.
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { Kysely } from 'kysely';
 import { Accounts } from './accounts.ts';
 import { type Blobs, FileBlobs } from './blobs.ts';
 import { ConsentRows } from './consent-rows.ts';
@@ -10,11 +9,13 @@ import { Devices } from './devices.ts';
 import { makeFolder } from './durable.ts';
 import { Keys } from './keys.ts';
 import { MediaRows } from './media-rows.ts';
-import { type Index, migrate, type Tables } from './schema.ts';
-import { sqliteDialect } from './sqlite-dialect.ts';
+import { type Index, migrate } from './schema.ts';
+import { openSqliteIndex, type SqliteIndex } from './sqlite-index.ts';
 
 export interface Store {
   readonly index: Index;
+  /** The only way in for what devices send; see commit.ts. */
+  readonly commit: SqliteIndex['commit'];
   readonly blobs: Blobs;
   readonly keys: Keys;
   readonly accounts: Accounts;
@@ -29,11 +30,13 @@ export interface Store {
 export async function openStore(folder: string, nowUs: () => number): Promise<Store> {
   await makeFolder(folder);
   const keys = await Keys.open(join(folder, 'keys'));
-  const index: Index = new Kysely<Tables>({ dialect: sqliteDialect(join(folder, 'index.db')) });
+  const sqlite = await openSqliteIndex(join(folder, 'index.db'));
+  const { index, commit } = sqlite;
   await migrate(index, nowUs(), randomUUID());
   const blobs = await FileBlobs.open(join(folder, 'blobs'), nowUs);
   return {
     index,
+    commit,
     blobs,
     keys,
     accounts: new Accounts(index),
@@ -43,7 +46,7 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
     deletion: new Deletion(index, blobs),
     close: async () => {
       await blobs.close();
-      await index.destroy();
+      await sqlite.close();
     },
   };
 }

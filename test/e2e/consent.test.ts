@@ -80,10 +80,14 @@ t.test('pictures alone have no sound; sound comes and goes with its own consent'
     () => before !== undefined && !isAlive(before),
     1000,
   );
-  await eventually('pictures go on', async () =>
-    (await house.stored(camera.id)).segments.some(
-      (one) => one.epoch >= withdrawn && one.scopes.join() === 'video',
-    ),
+  await eventually(
+    'pictures go on',
+    async () =>
+      (await house.stored(camera.id)).segments.some(
+        (one) => one.epoch >= withdrawn && one.scopes.join() === 'video',
+      ),
+    20_000,
+    () => agent.tail(),
   );
   t.equal((await withSound()).length, count, 'no more sound was stored');
   await agent.kill('SIGTERM');

@@ -6,7 +6,13 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { type Installation, readServerConfig } from '../../broker/installation.ts';
-import { addAccount, addDevice, revokeDevice, withInstallation } from '../../broker/operator.ts';
+import {
+  addAccount,
+  addDevice,
+  revokeDevice,
+  verify,
+  withInstallation,
+} from '../../broker/operator.ts';
 import type { Report } from '../../broker/store/verify.ts';
 import { checkIdentity, type IdentityBundle } from '../../proto/identity.ts';
 import { finished, node, Running, SERVER } from './processes.ts';
@@ -139,6 +145,11 @@ export class House {
     if (out === '') throw new Error(`verify: ${code} ${err}`);
     const report: Report = JSON.parse(out);
     return { ...report, code };
+  }
+
+  /** The same check in this process: quicker. */
+  check(): Promise<Report> {
+    return this.inside((installation) => verify(installation, () => undefined));
   }
 
   /** A request of the owner. @throws Error with status and body. */

@@ -52,7 +52,7 @@ t.test('with too little room nothing is stored, and it goes on when there is roo
   const house = await storeHouse(t);
   let freeBytes = 100;
   const blobs = { ...over(house.store.blobs), freeBytes: async () => freeBytes };
-  const groups = new GroupCommit({ index: house.store.index, blobs, minFreeBytes: 1000 });
+  const groups = new GroupCommit({ commit: house.store.commit, blobs, minFreeBytes: 1000 });
   await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
   t.equal(objects(t.testdirName), 0);
   freeBytes = 2000;
@@ -71,7 +71,7 @@ t.test('a failing disk fails the whole group, and only that group', async (t) =>
       return { write: group.write, commit: () => Promise.reject(full) };
     },
   };
-  const groups = new GroupCommit({ index: house.store.index, blobs, minFreeBytes: 0 });
+  const groups = new GroupCommit({ commit: house.store.commit, blobs, minFreeBytes: 0 });
   await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
   t.equal(await house.store.media.segment(house.deviceId, house.streamId, 1), undefined);
   t.equal(await groups.offer(offerOf(house, 1)), 'stored');

@@ -1,11 +1,10 @@
 import t from 'tap';
-import { commit } from '../../../broker/store/commit.ts';
 import { putEpoch, segmentOf, storeHouse, streamOf } from './house.ts';
 
 t.test('a segment is taken once: again changes nothing, other bytes are refused', async (t) => {
   const house = await storeHouse(t);
   const take = async (sha256: string) =>
-    (await commit(house.store.index, [segmentOf(house, { sequence: 7, sha256 })]))[0];
+    (await house.store.commit([segmentOf(house, { sequence: 7, sha256 })]))[0];
   t.equal(await take('first'), 'stored');
   t.equal(await take('first'), 'duplicate');
   t.equal(await take('other'), 'SEGMENT_CONFLICT');
@@ -16,12 +15,12 @@ t.test('a segment is taken once: again changes nothing, other bytes are refused'
 t.test('the same segment twice in one group is stored once', async (t) => {
   const house = await storeHouse(t);
   const group = [segmentOf(house, { sequence: 1 }), segmentOf(house, { sequence: 1 })];
-  t.same(await commit(house.store.index, group), ['stored', 'duplicate']);
+  t.same(await house.store.commit(group), ['stored', 'duplicate']);
 });
 
 t.test('each member of a group is judged for itself', async (t) => {
   const house = await storeHouse(t);
-  const outcomes = await commit(house.store.index, [
+  const outcomes = await house.store.commit([
     segmentOf(house, { sequence: 0 }),
     segmentOf(house, { sequence: 1, streamId: 'f'.repeat(32) }),
     segmentOf(house, { sequence: 2, scopes: ['video', 'audio'] }),
@@ -34,17 +33,17 @@ t.test('each member of a group is judged for itself', async (t) => {
 t.test('a stream and its segment may come in one group', async (t) => {
   const house = { ...(await storeHouse(t)), streamId: 'e'.repeat(32) };
   const group = [segmentOf(house, { sequence: 0 }), streamOf(house)];
-  t.same(await commit(house.store.index, group), ['stored', 'stored']);
-  t.same(await commit(house.store.index, [streamOf(house)]), ['duplicate']);
+  t.same(await house.store.commit(group), ['stored', 'stored']);
+  t.same(await house.store.commit([streamOf(house)]), ['duplicate']);
 });
 
 t.test('scopes that are not those of the stream are refused', async (t) => {
   const house = await storeHouse(t);
   await putEpoch(house.store, house.deviceId, ['video', 'audio']);
   const withSound = { ...house, streamId: 'd'.repeat(32) };
-  await commit(house.store.index, [streamOf(withSound, ['video', 'audio'], 2)]);
+  await house.store.commit([streamOf(withSound, ['video', 'audio'], 2)]);
   const lie = segmentOf(withSound, { sequence: 0, epoch: 2, scopes: ['video'] });
-  t.same(await commit(house.store.index, [lie]), ['DECODE_INVALID']);
+  t.same(await house.store.commit([lie]), ['DECODE_INVALID']);
 });
 
 t.test(
@@ -53,10 +52,10 @@ t.test(
     const house = await storeHouse(t);
     await putEpoch(house.store, house.deviceId, []);
     const old = segmentOf(house, { sequence: 0, epoch: 1 });
-    t.same(await commit(house.store.index, [old]), ['CONSENT_MISSING']);
+    t.same(await house.store.commit([old]), ['CONSENT_MISSING']);
     const epoch = await putEpoch(house.store, house.deviceId, ['video']);
-    t.same(await commit(house.store.index, [old]), ['CONSENT_MISSING']);
-    t.same(await commit(house.store.index, [segmentOf(house, { sequence: 1, epoch })]), ['stored']);
+    t.same(await house.store.commit([old]), ['CONSENT_MISSING']);
+    t.same(await house.store.commit([segmentOf(house, { sequence: 1, epoch })]), ['stored']);
   },
 );
 
@@ -72,7 +71,7 @@ t.test(
       const commits = Array.from({ length: 20 }, async () => {
         const asked = segmentOf(house, { sequence: sequence++, epoch });
         const wasWithdrawn = isWithdrawn;
-        const [outcome] = await commit(house.store.index, [asked]);
+        const [outcome] = await house.store.commit([asked]);
         if (wasWithdrawn && outcome === 'stored') late++;
         return outcome;
       });
@@ -80,9 +79,7 @@ t.test(
         isWithdrawn = true;
       });
       await Promise.all([...commits, withdrawal]);
-      const [after] = await commit(house.store.index, [
-        segmentOf(house, { sequence: sequence++, epoch }),
-      ]);
+      const [after] = await house.store.commit([segmentOf(house, { sequence: sequence++, epoch })]);
       if (after !== 'CONSENT_MISSING') late++;
     }
     t.equal(late, 0);

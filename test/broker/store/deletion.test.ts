@@ -1,7 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { commit } from '../../../broker/store/commit.ts';
 import { segmentOf, storeHouse, storeSegment } from './house.ts';
 
 const NOW_US = 10_000_000_000;
@@ -13,7 +12,7 @@ t.test('a deleted segment is gone, its file too, and comes back by no late uploa
   t.equal(await store.deletion.segment(deviceId, streamId, 3, NOW_US), true);
   t.equal(await store.media.segment(deviceId, streamId, 3), undefined);
   await t.rejects(store.blobs.read(blobId), { code: 'STORE_CORRUPT' });
-  t.same(await commit(store.index, [segmentOf(house, { sequence: 3 })]), ['SEGMENT_DELETED']);
+  t.same(await store.commit([segmentOf(house, { sequence: 3 })]), ['SEGMENT_DELETED']);
   t.equal(await store.deletion.segment(deviceId, streamId, 3, NOW_US), false, 'twice is fine');
 });
 
@@ -30,14 +29,14 @@ t.test('a deleted range refuses late uploads of that time and leaves the rest', 
     [1, 4],
   );
   const late = segmentOf(house, { sequence: 9, startAtUs: 2_500_000 });
-  t.same(await commit(store.index, [late]), ['SEGMENT_DELETED']);
+  t.same(await store.commit([late]), ['SEGMENT_DELETED']);
 });
 
 t.test('a range into the future does not refuse what is recorded later', async (t) => {
   const house = await storeHouse(t);
   await house.store.deletion.range({ deviceId: house.deviceId, fromUs: 0, toUs: 2 ** 52 }, NOW_US);
   const later = segmentOf(house, { sequence: 1, startAtUs: NOW_US + 1 });
-  t.same(await commit(house.store.index, [later]), ['stored']);
+  t.same(await house.store.commit([later]), ['stored']);
 });
 
 t.test('a deletion that a crash interrupted is finished', async (t) => {

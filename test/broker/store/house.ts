@@ -1,6 +1,6 @@
 // A real store in a folder of the test, with an account and a device that may record.
 import { hash, randomBytes } from 'node:crypto';
-import { type Candidate, commit, type Outcome } from '../../../broker/store/commit.ts';
+import type { Candidate, Outcome } from '../../../broker/store/commit.ts';
 import { segmentIdentity } from '../../../broker/store/identities.ts';
 import { newDeviceId, newId } from '../../../broker/store/ids.ts';
 import { seal } from '../../../broker/store/seal.ts';
@@ -64,7 +64,7 @@ export async function storeHouse(t: Testdir): Promise<StoreHouse> {
   });
   await putEpoch(store, deviceId, ['video']);
   const house = { store, accountId, deviceId, streamId: newId() };
-  await commit(store.index, [streamOf(house)]);
+  await store.commit([streamOf(house)]);
   return house;
 }
 
@@ -141,6 +141,6 @@ export async function storeSegment(
   const blobId = await group.write(seal(key, segmentIdentity(accountId, candidate.row), media));
   await group.commit();
   const row = { ...candidate.row, blob_id: blobId };
-  const [outcome] = await commit(store.index, [{ ...candidate, row }]);
+  const [outcome] = await store.commit([{ ...candidate, row }]);
   return { outcome, blobId };
 }
