@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LenscapError } from '../proto/errors.ts';
 import type { ServerConfig } from '../proto/server-config.ts';
-import { chainFaults } from './consent/ledger.ts';
+import { chainFaults, grantedFaults } from './consent/ledger.ts';
 import { enrol } from './fleet/enrolment.ts';
 import { type Installation, openInstallation } from './installation.ts';
 import { hashPassword } from './portal/passwords.ts';
@@ -154,7 +154,11 @@ export async function verify(
   const faults = [...report.faults];
   for (const device of await store.devices.all()) {
     const rows = await store.consent.log(device.device_id);
-    for (const fault of chainFaults(rows, consentPublicKey, device.epoch))
+    const { granted } = await store.consent.standing(device.device_id);
+    for (const fault of [
+      ...chainFaults(rows, consentPublicKey, device.epoch),
+      ...grantedFaults(rows, granted),
+    ])
       faults.push(`ledger of ${device.device_id}: ${fault}`);
   }
   return { ...report, faults };

@@ -1,7 +1,7 @@
 // Records of the ledger: what they hold, how they are chained and signed, how a chain is checked.
 // A record's hash covers the hash before it, so nothing can be changed or left out unseen.
 import { createHash, type KeyObject, sign, verify } from 'node:crypto';
-import type { Scope } from '../../proto/scopes.ts';
+import { type GrantedSince, nextGranted, type Scope } from '../../proto/scopes.ts';
 import type { LedgerRow } from '../store/consent-rows.ts';
 
 export const EVENTS = ['OWNER_CHANGED', 'GRANTED', 'WITHDRAWN', 'EXPIRED', 'SUSPENDED'] as const;
@@ -72,6 +72,19 @@ export function chainFaults(
   if (last !== deviceEpoch)
     faults.push(`the ledger ends at ${last}, the device is at ${deviceEpoch}`);
   return faults;
+}
+
+/** Where what is granted in the index is not what the chain says, one line each. */
+export function grantedFaults(rows: readonly LedgerRow[], granted: GrantedSince): string[] {
+  let expected: GrantedSince = new Map();
+  for (const row of rows) expected = nextGranted(expected, row.epoch, parseRecord(row).scopes);
+  const names = new Set([...expected.keys(), ...granted.keys()]);
+  return [...names].flatMap((scope) => {
+    const [inIndex, inChain] = [granted.get(scope), expected.get(scope)];
+    const said = inIndex === undefined ? 'not granted' : `granted since ${inIndex}`;
+    const meant = inChain === undefined ? 'not granted' : `granted since ${inChain}`;
+    return inIndex === inChain ? [] : [`${scope} is ${said} in the index, ${meant} by the records`];
+  });
 }
 
 function isSigned({ hash, signature }: LedgerRow, publicKey: KeyObject): boolean {

@@ -38,6 +38,7 @@ interface Session extends Sender {
 
 /** CONNACK codes. [MQTT-3.2.2-6] */
 const IDENTIFIER_REJECTED = 2;
+const SERVER_UNAVAILABLE = 3;
 const NOT_AUTHORIZED = 5;
 const EMPTY = Buffer.alloc(0);
 const OUTGOING_LIMIT_BYTES = 1 << 20;
@@ -64,7 +65,7 @@ export class Broker {
       authenticate: (client, _user, _password, done) => {
         this.#admit(client).then(
           (refusal) => done(refusal, refusal === null),
-          (error: unknown) => done(connackError(String(error), NOT_AUTHORIZED), false),
+          (error: unknown) => done(connackError(String(error), SERVER_UNAVAILABLE), false),
         );
       },
       authorizePublish: (client, packet, done) => {
@@ -147,13 +148,13 @@ export class Broker {
   }
 
   #listen(): void {
-    const { log, devices, nowUs } = this.#deps;
+    const { log } = this.#deps;
     this.#aedes.on('clientDisconnect', (client) => {
       const session = this.#sessions.get(client);
       this.#sessions.delete(client);
       if (!session) return;
       log.info({ deviceId: session.deviceId }, 'device disconnected');
-      devices.seen(session.deviceId, nowUs()).catch((err: unknown) => log.error({ err }, 'index'));
+      this.#noteSeen(session.deviceId);
     });
     this.#aedes.on('clientError', (client, error) =>
       log.warn({ deviceId: client.id, why: error.message }, 'connection ended'),
@@ -170,6 +171,14 @@ export class Broker {
         session.guard.destroy();
       });
     });
+  }
+
+  /** Best effort: a full disk must not keep a device from hearing that its owner withdrew. */
+  #noteSeen(deviceId: string): void {
+    const { devices, nowUs, log } = this.#deps;
+    devices
+      .seen(deviceId, nowUs())
+      .catch((err: unknown) => log.error({ err, deviceId }, 'the time of connection is not noted'));
   }
 
   #accept(socket: TLSSocket): void {
@@ -202,7 +211,7 @@ export class Broker {
     if (!device) return connackError('no such device', NOT_AUTHORIZED);
     const { device_id: deviceId, account_id: accountId } = device;
     await this.#deps.consent.load(deviceId);
-    await this.#deps.devices.seen(deviceId, this.#deps.nowUs());
+    this.#noteSeen(deviceId);
     if (guard.destroyed) return connackError('gone', NOT_AUTHORIZED);
     const certificateEndUs = certificate?.not_after_us ?? 0;
     this.#sessions.set(client, { deviceId, accountId, client, guard, serial, certificateEndUs });

@@ -16,7 +16,7 @@ export interface Blobs {
   read(blobId: string): Promise<Buffer>;
   /** Removes objects for good; absent ones are fine. */
   remove(blobIds: readonly string[]): Promise<void>;
-  /** Every object there is, with its size. */
+  /** Everything that lies there, with its size; what is no object by its name. */
   list(): AsyncIterable<{ readonly blobId: string; readonly bytes: number }>;
   /** Room left for other data, in bytes. */
   freeBytes(): Promise<number>;
@@ -89,11 +89,16 @@ export class FileBlobs implements Blobs {
   }
 
   async *list(): AsyncIterable<{ blobId: string; bytes: number }> {
-    for (const shard of (await readdir(this.#root)).sort())
-      for (const blobId of (await readdir(join(this.#root, shard))).sort()) {
-        const bytes = await sizeOf(join(this.#root, shard, blobId));
-        if (bytes !== undefined) yield { blobId, bytes };
-      }
+    for (const name of (await readdir(this.#root)).sort()) {
+      const path = join(this.#root, name);
+      const entry = await stat(path);
+      if (!entry.isDirectory()) yield { blobId: name, bytes: entry.size };
+      else
+        for (const blobId of (await readdir(path)).sort()) {
+          const bytes = await sizeOf(join(path, blobId));
+          if (bytes !== undefined) yield { blobId, bytes };
+        }
+    }
   }
 
   async freeBytes(): Promise<number> {

@@ -19,13 +19,17 @@ export interface Started {
   line(pattern: RegExp, timeoutMs: number): Promise<RegExpMatchArray>;
 }
 
+/** With the cache of compiled code that the installed programs run with. */
+const CACHE = new URL('../../.toolchain/compile-cache', import.meta.url).pathname;
+const ENV = { ...process.env, NODE_COMPILE_CACHE: CACHE };
+
 /** Starts a process; `stdin` is empty. */
 export function start(
   command: string,
   args: readonly string[],
   options: SpawnOptions = {},
 ): Started {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: ENV, ...options });
   running.add(child);
   child.once('exit', () => running.delete(child));
   child.once('error', () => running.delete(child));

@@ -73,7 +73,8 @@ t.test('pictures alone have no sound; sound comes and goes with its own consent'
   );
 
   const [before] = captures(agent.pid);
-  const withdrawn = await house.withdraw(camera.id, 'audio');
+  await house.withdraw(camera.id, 'audio');
+  const atUs = Date.now() * 1000;
   const count = (await withSound()).length;
   await eventually(
     'the capture with sound ends',
@@ -84,7 +85,7 @@ t.test('pictures alone have no sound; sound comes and goes with its own consent'
     'pictures go on',
     async () =>
       (await house.stored(camera.id)).segments.some(
-        (one) => one.epoch >= withdrawn && one.scopes.join() === 'video',
+        (one) => one.startAtUs > atUs && one.scopes.join() === 'video',
       ),
     20_000,
     () => agent.tail(),

@@ -20,7 +20,6 @@ import {
 } from './processes.ts';
 
 t.setTimeout(150_000);
-t.jobs = 3;
 const house = await House.open(t);
 
 /** A camera of the owner that may record. */
