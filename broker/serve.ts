@@ -54,6 +54,7 @@ export async function serve(
     delay.enable();
     const retention = new Retention({ ...installation.store, ...installation, log });
     await runAll(signal, [
+      (stop) => Promise.race([installation.store.failed, aborted(stop)]),
       (stop) => broker.run(stop),
       (stop) => portal.run(stop),
       (stop) => retention.run(stop),
@@ -65,6 +66,13 @@ export async function serve(
     lock.release();
     log.info({ eventLoopDelayP99Ms: delay.percentile(99) / 1e6 }, 'stopped');
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  if (signal.aborted) resolve();
+  return promise;
 }
 
 /** Runs parts together; the first that fails stops the others. */

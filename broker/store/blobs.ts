@@ -70,6 +70,11 @@ export class FileBlobs implements Blobs {
     };
   }
 
+  /** Rejects when nothing can be written any more. */
+  get failed(): Promise<never> {
+    return this.#writer.failed;
+  }
+
   close(): Promise<void> {
     return this.#writer.close();
   }

@@ -13,6 +13,8 @@ export interface SqliteIndex {
   readonly index: Index;
   /** `commit` of commit.ts, run where the file is. */
   commit(group: readonly Candidate[]): Promise<readonly Outcome[]>;
+  /** Rejects when nothing can be read or written any more. */
+  readonly failed: Promise<never>;
   close(): Promise<void>;
 }
 
@@ -32,6 +34,7 @@ export async function openSqliteIndex(path: string): Promise<SqliteIndex> {
       if (!('outcomes' in reply)) throw new LenscapError('BUG', 'a group got no outcomes');
       return reply.outcomes;
     },
+    failed: thread.failed,
     close: () => thread.close(),
   };
 }

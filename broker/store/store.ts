@@ -23,6 +23,8 @@ export interface Store {
   readonly consent: ConsentRows;
   readonly media: MediaRows;
   readonly deletion: Deletion;
+  /** Rejects when a thread of the store has died; the process has to end. */
+  readonly failed: Promise<never>;
   close(): Promise<void>;
 }
 
@@ -34,6 +36,9 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
   const { index, commit } = sqlite;
   await migrate(index, nowUs(), randomUUID());
   const blobs = await FileBlobs.open(join(folder, 'blobs'), nowUs);
+  const failed = Promise.race([sqlite.failed, blobs.failed]);
+  // Who does not wait for it is not to end by it.
+  failed.catch(() => undefined);
   return {
     index,
     commit,
@@ -44,6 +49,7 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
     consent: new ConsentRows(index),
     media: new MediaRows(index),
     deletion: new Deletion(index, blobs),
+    failed,
     close: async () => {
       await blobs.close();
       await sqlite.close();

@@ -12,11 +12,16 @@ type Answer<A, F> =
   | { readonly id: number; readonly answer: A }
   | { readonly id: number; readonly failure: F };
 
+/** Small heaps: what passes through is memory outside of them. */
+const LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 };
+
 /** The asking side: questions Q, answers A, failures F that cross as plain data. */
 export class Thread<Q, A, F> {
   readonly #worker: Worker;
   readonly #toError: (failure: F) => Error;
   readonly #waiting = new Map<number, PromiseWithResolvers<A>>();
+  readonly #end = Promise.withResolvers<never>();
+  #isClosed = false;
   #nextId = 0;
 
   private constructor(worker: Worker, toError: (failure: F) => Error) {
@@ -25,6 +30,7 @@ export class Thread<Q, A, F> {
     worker.on('message', (answer: Answer<A, F>) => this.#settle(answer));
     worker.on('error', (error) => this.#fail(error));
     worker.on('exit', () => this.#fail(new Error('the thread has ended')));
+    this.failed.catch(() => undefined);
     worker.unref();
   }
 
@@ -34,14 +40,20 @@ export class Thread<Q, A, F> {
     data: unknown,
     toError: (failure: F) => Error,
   ): Promise<Thread<Q, A, F>> {
-    const worker = new Worker(url, { workerData: data });
+    const worker = new Worker(url, { workerData: data, resourceLimits: LIMITS });
     await once(worker, 'online');
     return new Thread<Q, A, F>(worker, toError);
+  }
+
+  /** Rejects when the thread ended without being asked to; nothing works after that. */
+  get failed(): Promise<never> {
+    return this.#end.promise;
   }
 
   /** Memory in `transfer` is handed over and is empty here afterwards. */
   ask(question: Q, transfer: readonly Transferable[] = []): Promise<A> {
     const id = this.#nextId++;
+    if (this.#isClosed) return Promise.reject(new Error('the thread has ended'));
     const waiting = Promise.withResolvers<A>();
     if (this.#waiting.size === 0) this.#worker.ref();
     this.#waiting.set(id, waiting);
@@ -50,6 +62,7 @@ export class Thread<Q, A, F> {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#worker.ref();
     const exited = once(this.#worker, 'exit');
     this.#worker.postMessage('close');
@@ -65,6 +78,8 @@ export class Thread<Q, A, F> {
   }
 
   #fail(error: unknown): void {
+    if (!this.#isClosed) this.#end.reject(error);
+    this.#isClosed = true;
     for (const waiting of this.#waiting.values()) waiting.reject(error);
     this.#waiting.clear();
   }

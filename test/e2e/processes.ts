@@ -95,11 +95,16 @@ export function finished(
   command: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<{ code: number; out: string; err: string }> {
-  const [file = '', ...args] = command;
+  const args = ['--pdeathsig', 'KILL', ...command];
   return new Promise((resolve) => {
-    execFile(file, args, { env, maxBuffer: 64 << 20 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
-    });
+    execFile(
+      'setpriv',
+      args,
+      { env, maxBuffer: 64 << 20, timeout: 60_000, killSignal: 'SIGKILL' },
+      (error, out, err) => {
+        resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
+      },
+    );
   });
 }
 
