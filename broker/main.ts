@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { pino } from 'pino';
-import { ERRORS, LenscapError, toLenscapError } from '../proto/errors.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { ERRORS, toLenscapError } from '../proto/errors.ts';
 import { readServerConfig } from './installation.ts';
 import {
   addAccount,
@@ -157,8 +158,9 @@ const program = new Command('lenscap-server')
   .description(
     'Takes in what cameras record with the consent of their owners, and gives it back to them.',
   )
-  .version('0.1.0')
-  .showHelpAfterError();
+  .version(manifest.version)
+  .showHelpAfterError()
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : ERRORS.REQUEST_INVALID.exit));
 verb(program, 'serve', 'run the server; the first start makes authority, keys and database').action(
   runServer,
 );
@@ -175,5 +177,6 @@ try {
   const error = toLenscapError(thrown);
   const trace = error.code === 'BUG' ? `\n${error.stack}` : '';
   process.stderr.write(`lenscap-server: ${error.code}: ${error.message}${trace}\n`);
-  process.exitCode = error instanceof LenscapError ? ERRORS[error.code].exit : 70;
+  // Not by the exit code alone: whatever was started before the fault is not waited for.
+  process.exit(ERRORS[error.code].exit);
 }

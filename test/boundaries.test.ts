@@ -16,7 +16,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'agent/main.ts': ['agent', 'proto', node, 'pino', 'commander'],
   'agent/capture/child.ts': ['agent/capture', 'proto', node, 'gstreamer-superficial'],
   'agent/uplink/session.ts': ['agent', 'proto', node, 'pino', 'mqtt'],
-  broker: ['broker', 'proto', node, 'pino', 'commander'],
+  broker: ['broker', 'proto', 'package.json', node, 'pino', 'commander'],
   'broker/mqtt': ['broker', 'proto', node, 'pino', 'aedes'],
   'broker/collector': ['broker/collector', 'broker/consent', 'broker/store', 'proto', node, 'pino'],
   'broker/consent': ['broker/consent', 'broker/store', 'proto', node],

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
+import { LenscapError } from '../../proto/errors.ts';
 import type { ServerConfig } from '../../proto/server-config.ts';
 
 export interface ListenerDeps {
@@ -38,11 +39,16 @@ export class Listener {
     });
   }
 
-  /** Returns the port. */
+  /** Returns the port. @throws CONFIG_INVALID when it cannot be had. */
   async listen(): Promise<number> {
     const { host, port } = this.#deps.config;
-    this.#server.listen(port, host);
-    await once(this.#server, 'listening');
+    try {
+      this.#server.listen(port, host);
+      await once(this.#server, 'listening');
+    } catch (error) {
+      const detail = `/mqtt/port: cannot listen on ${host}:${port}; choose another`;
+      throw new LenscapError('CONFIG_INVALID', detail, { cause: error });
+    }
     const address = this.#server.address() as AddressInfo;
     return address.port;
   }

@@ -3,7 +3,8 @@ import { LenscapError } from '../../proto/errors.ts';
 import type { Span } from '../store/media-rows.ts';
 
 const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)$/;
-const US_PER_DAY = 86_400_000_000;
+/** Also what a camera with a wrong clock recorded is seen. */
+const END_OF_TIME_US = Number.MAX_SAFE_INTEGER;
 
 /** ISO 8601, UTC, microseconds. */
 export function isoTime(us: number): string {
@@ -23,14 +24,13 @@ export function parseTime(name: string, text: string): number {
   return ms * 1000 + Number(fraction.padEnd(6, '0'));
 }
 
-/** The span asked for; what is absent is all there is, up to a day ahead of a slow clock. */
+/** The span asked for; what is absent is all there is. */
 export function spanOf(
   deviceId: string,
   asked: { readonly from?: string | undefined; readonly to?: string | undefined },
-  nowUs: number,
 ): Span {
   const fromUs = asked.from === undefined ? 0 : parseTime('from', asked.from);
-  const toUs = asked.to === undefined ? nowUs + US_PER_DAY : parseTime('to', asked.to);
+  const toUs = asked.to === undefined ? END_OF_TIME_US : parseTime('to', asked.to);
   if (fromUs >= toUs) throw new LenscapError('REQUEST_INVALID', '`from` has to be before `to`');
   return { deviceId, fromUs, toUs };
 }

@@ -37,11 +37,11 @@ export class Deletion {
    * Returns how many were deleted now.
    */
   async range({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
-    const until = Math.min(toUs, nowUs);
     const count = await this.#bury(
-      sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${until}`,
+      sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`,
       nowUs,
-      { deviceId, fromUs, toUs: until },
+      // Not beyond now: what is recorded later was not meant.
+      { deviceId, fromUs, toUs: Math.min(toUs, nowUs) },
     );
     await this.finish();
     return count;

@@ -79,7 +79,7 @@ function requestOf(
   device: ExportRequest['device'],
   query: Asked['Querystring'],
 ): ExportRequest {
-  const span = spanOf(device.device_id, query, nowUs());
+  const span = spanOf(device.device_id, query);
   return {
     device,
     span,

@@ -35,7 +35,7 @@ export function segmentRoutes(app: FastifyInstance, context: Context): void {
 }
 
 function listRoute(app: FastifyInstance, context: Context): void {
-  const { recordings, store, nowUs } = context;
+  const { recordings, store } = context;
   app.get<OfDevice & { Querystring: Asked & { limit: number; cursor?: string } }>(
     '/api/devices/:id/segments',
     {
@@ -66,7 +66,7 @@ function listRoute(app: FastifyInstance, context: Context): void {
     async (request) => {
       const device = await ownDevice(context, request);
       const { limit, cursor } = request.query;
-      const span = spanOf(device.device_id, request.query, nowUs());
+      const span = spanOf(device.device_id, request.query);
       const after = cursor === undefined ? undefined : parseCursor(cursor);
       const rows = await recordings.page(span, limit, after);
       const last = rows.length === limit ? rows.at(-1) : undefined;
@@ -119,7 +119,7 @@ function deleteRoutes(app: FastifyInstance, context: Context): void {
     },
     async (request) => {
       const device = await ownDevice(context, request);
-      const span = spanOf(device.device_id, request.query, nowUs());
+      const span = spanOf(device.device_id, request.query);
       return { deleted: await store.deletion.range(span, nowUs()) };
     },
   );
