@@ -7,13 +7,14 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
 
 # Debian packages for tests and benchmarks only.
-TEST_PACKAGES := ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-x strace openssl libfaketime
-BENCH_PACKAGES := ffmpeg mosquitto libmosquitto-dev gstreamer1.0-x
+TEST_PACKAGES := ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi strace openssl bsdutils procps
+BENCH_PACKAGES := mosquitto libmosquitto-dev
 
 SECONDS ?=
 SOURCE ?=
 DATA ?=
 EXPORT ?=
+CREDENTIALS ?=
 
 .PHONY: help install run test check bench soak proto format clean
 
@@ -23,19 +24,19 @@ help: ## List the targets
 install: ## Install what is missing: Debian packages, Node 24, npm packages
 	@.ci/bootstrap
 
-run: ## Show the main job; SECONDS=20 SOURCE=/dev/video0|rtsp://…|FILE DATA=DIR EXPORT=FILE.mp4
+run: ## Show the main job; SECONDS=20 SOURCE=/dev/video0|rtsp://…|FILE CREDENTIALS=FILE DATA=DIR EXPORT=FILE.mp4
 	@.ci/bootstrap
-	exec node test/demo/main.ts $(if $(SECONDS),--seconds "$(SECONDS)") $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(EXPORT),--export '$(EXPORT)')
+	exec node test/demo/main.ts $(if $(SECONDS),--seconds "$(SECONDS)") $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(EXPORT),--export '$(EXPORT)') $(if $(CREDENTIALS),--credentials '$(CREDENTIALS)')
 
 test: ## Run all checks and tests; ends on "N passed, N failed"
 	@.ci/bootstrap $(TEST_PACKAGES)
 	exec node test/run.ts
 
-check: ## Lint, types and generated code only
+check: ## Lint and types only
 	@.ci/bootstrap
 	exec node test/run.ts --check
 
-bench: ## Measure the figures of the README against their baselines
+bench: ## Measure the figures against their baselines (installs Mosquitto)
 	@.ci/bootstrap $(BENCH_PACKAGES)
 	exec node test/bench/main.ts
 

@@ -10,6 +10,8 @@ import { type Identity, loadIdentity } from './identity/identity.ts';
 
 const USAGE_EXIT = 64;
 const SIGNAL_EXIT = 128;
+const DAY_MS = 86_400_000;
+const WARN_BEFORE_MS = 30 * DAY_MS;
 /** Signals that ask for an orderly end, with their numbers. */
 const STOP_SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
@@ -87,12 +89,18 @@ function endOnBug(log: Logger): void {
   process.on('unhandledRejection', end);
 }
 
+/** At start and once a day, from a month before the end on. */
 function warnOfOldCertificate({ certificateEndsAtUs }: Identity, log: Logger): void {
-  if (certificateEndsAtUs < Date.now() * 1000)
-    log.warn(
-      { until: new Date(certificateEndsAtUs / 1000).toISOString() },
-      'the certificate has ended, or the clock is wrong; ask the operator for a new bundle',
-    );
+  const warn = () => {
+    const leftMs = certificateEndsAtUs / 1000 - Date.now();
+    const until = new Date(certificateEndsAtUs / 1000).toISOString();
+    if (leftMs < 0)
+      log.warn({ until }, 'the certificate has ended, or the clock is wrong; get a new bundle');
+    else if (leftMs < WARN_BEFORE_MS)
+      log.warn({ until }, 'the certificate ends soon; ask the operator for a new bundle');
+  };
+  warn();
+  setInterval(warn, DAY_MS).unref();
 }
 
 function makeLog(level: string): Logger {

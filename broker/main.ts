@@ -154,6 +154,8 @@ function policyVerbs(program: Command): void {
 }
 
 process.umask(0o077);
+// Whoever reads the output may stop reading.
+process.stdout.on('error', () => process.exit(0));
 const program = new Command('lenscap-server')
   .description(
     'Takes in what cameras record with the consent of their owners, and gives it back to them.',

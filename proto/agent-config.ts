@@ -163,7 +163,7 @@ export const agentConfigSchema: Schema = {
       encoder: {
         type: 'string',
         description:
-          '`auto` (hardware first, then x264enc, then openh264enc) or a GStreamer element.',
+          '`auto` (hardware first, then x264enc, then openh264enc) or one of v4l2h264enc, mpph264enc, vah264enc, vaapih264enc, omxh264enc, x264enc, openh264enc.',
         default: 'auto',
         pattern: '^[a-z0-9]{1,40}$',
       },

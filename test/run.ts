@@ -1,5 +1,5 @@
-// Runs the checks (formatting and lint, types, generated code) and then all tests, and closes on the
-// plain line `N passed, N failed`. A check counts as one.
+// Runs the checks (formatting and lint, types) and then all tests, and closes on the plain line
+// `N passed, N failed`. A check counts as one.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

@@ -9,6 +9,8 @@ import { Terminal } from './terminal.ts';
 const abort = new AbortController();
 process.once('SIGINT', () => abort.abort());
 process.once('SIGTERM', () => abort.abort());
+// Whoever reads the output may stop reading.
+process.stdout.on('error', () => process.exit(0));
 
 const { LENSCAP_HOME, XDG_CONFIG_HOME } = process.env;
 const folder = LENSCAP_HOME || join(XDG_CONFIG_HOME || join(homedir(), '.config'), 'lenscap');

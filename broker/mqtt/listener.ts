@@ -1,7 +1,6 @@
 // The TLS listener: TLS 1.3, certificates of our own authority only, bounded connections in total
 // and by address. Hands each socket that passed to `accept`.
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { LenscapError } from '../../proto/errors.ts';
@@ -49,8 +48,8 @@ export class Listener {
       const detail = `/mqtt/port: cannot listen on ${host}:${port}; choose another`;
       throw new LenscapError('CONFIG_INVALID', detail, { cause: error });
     }
-    const address = this.#server.address() as AddressInfo;
-    return address.port;
+    const address = this.#server.address();
+    return typeof address === 'object' && address ? address.port : port;
   }
 
   async close(): Promise<void> {

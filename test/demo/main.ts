@@ -71,17 +71,10 @@ async function writeConfigs(folder: string, { source }: Options): Promise<void> 
   const server = { mqtt: { port: await freePort() }, http: { port: 0 } };
   const config = join(folder, 'config.json');
   if (!existsSync(config)) await writeFile(config, JSON.stringify(server));
-  const secret = join(folder, 'camera-credentials');
-  if (source.credentials !== undefined)
-    await writeFile(secret, `${source.credentials}\n`, { mode: 0o600 });
-  const camera =
-    source.config.type === 'rtsp' && source.credentials !== undefined
-      ? { ...source.config, credentialsFile: secret }
-      : source.config;
   const agent = {
     identity: join(folder, 'identity.json'),
     stateDir: join(folder, 'agent'),
-    source: camera,
+    source: source.config,
     audio: { source: source.audio },
     segment: { durationMs: SEGMENT_MS },
   };
@@ -115,9 +108,10 @@ function describe(device: DeviceState): string {
   return `cap ${device.cap} · ${device.segments} segments · ${megabytes} MB · ${behind}`;
 }
 
-async function firstSegment(owner: Owner, agent: Background): Promise<void> {
+/** Waits until more is stored than the folder held before. */
+async function firstSegment(owner: Owner, agent: Background, held: number): Promise<void> {
   while (!stop.signal.aborted) {
-    if ((await owner.device()).segments > 0) {
+    if ((await owner.device()).segments > held) {
       say(`first segment stored after ${elapsedS().toFixed(1)} s`);
       return;
     }
@@ -128,8 +122,12 @@ async function firstSegment(owner: Owner, agent: Background): Promise<void> {
   }
 }
 
-async function watch(owner: Owner, agent: Background, seconds: number | undefined): Promise<void> {
-  await firstSegment(owner, agent);
+async function watch(
+  owner: Owner,
+  agent: Background,
+  { seconds, held }: { readonly seconds: number | undefined; readonly held: number },
+): Promise<void> {
+  await firstSegment(owner, agent, held);
   if (stop.signal.aborted) return;
   say(`watch:   ffplay '${await owner.playUrl()}'`);
   while (!stop.signal.aborted && (seconds === undefined || elapsedS() < seconds)) {
@@ -149,13 +147,13 @@ async function checkStored(folder: string, segments: number): Promise<string[]> 
 async function exportAll(owner: Owner, file: string, from: Date): Promise<string[]> {
   const manifest = await owner.exportTo(file, from);
   const { size } = await stat(file);
-  say(`export:  ${file}, ${manifest.pieces.length} segments, ${size} bytes`);
+  say(`export:  ${manifest.pieces.length} segments, ${size} bytes, ${file}`);
   return size > 0 && manifest.pieces.length > 0 ? [] : ['the export is empty'];
 }
 
 /** Runs the demo on a data folder; returns what went wrong. */
 async function demo(folder: string, options: Options): Promise<string[]> {
-  const from = new Date(Date.now() - 60_000);
+  const from = new Date();
   await writeConfigs(folder, options);
   const server = new Background(
     'the server',
@@ -171,26 +169,27 @@ async function demo(folder: string, options: Options): Promise<string[]> {
       settle(folder),
       listening(folder, server),
     ]);
-    agent = new Background(
-      'the agent',
-      'agent/main.ts',
-      ['run', '--config', join(folder, 'agent.json')],
-      join(folder, 'agent.log'),
-    );
     say(`source:  ${options.source.label}`);
     say(
       `server:  mqtts://localhost:${mqttPort} for devices, ${httpUrl} for owners (${httpUrl}/openapi.json)`,
     );
     say(`owner:   ${house.email}, password ${house.password}: a demo owner, made for this folder`);
     const owner = await Owner.login(httpUrl, house, house.deviceId);
+    const held = (await owner.device()).segments;
+    agent = new Background(
+      'the agent',
+      'agent/main.ts',
+      ['run', '--config', join(folder, 'agent.json')],
+      join(folder, 'agent.log'),
+    );
     const scopes = options.source.audio === 'source' ? ['video', 'audio'] : ['video'];
     say(
       `consent: given by the demo owner through the API, recorded as ${await owner.consent(scopes)}`,
     );
-    await watch(owner, agent, options.seconds);
+    await watch(owner, agent, { seconds: options.seconds, held });
     say(`\nstopping: the segment under way is closed and sent`);
     problems.push(await agent.stop());
-    segments = (await owner.device()).segments;
+    segments = (await owner.device()).segments - held;
     const file =
       options.exportFile ??
       (options.seconds === undefined ? undefined : join(folder, 'export.mp4'));

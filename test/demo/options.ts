@@ -15,8 +15,6 @@ export interface Options {
 export interface Source {
   readonly config: AgentConfig['source'];
   readonly audio: 'none' | 'source';
-  /** `user:password` of an RTSP address; goes into a file of mode 0600. */
-  readonly credentials: string | undefined;
   /** For people, without secrets. */
   readonly label: string;
 }
@@ -32,6 +30,7 @@ export function readOptions(args: readonly string[]): Options {
       source: { type: 'string' },
       data: { type: 'string' },
       export: { type: 'string' },
+      credentials: { type: 'string' },
     },
   });
   const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
@@ -39,30 +38,28 @@ export function readOptions(args: readonly string[]): Options {
     throw new Error(`SECONDS is a number from 1 to 86400, not ${values.seconds}`);
   return {
     seconds,
-    source: sourceOf(values.source),
+    source: sourceOf(values.source, values.credentials),
     data: values.data === undefined ? undefined : resolve(values.data),
     exportFile: values.export === undefined ? undefined : resolve(values.export),
   };
 }
 
-function sourceOf(text: string | undefined): Source {
+function sourceOf(text: string | undefined, credentials: string | undefined): Source {
   if (text === undefined)
     return file(FIXTURE, 'the clip test/fixtures/motion.mov, looped as a camera');
   if (text === 'test')
     return {
       config: { type: 'test' },
       audio: 'source',
-      credentials: undefined,
       label: 'a test picture',
     };
   if (text.startsWith('/dev/'))
     return {
       config: { type: 'v4l2', device: text, format: 'raw' },
       audio: 'none',
-      credentials: undefined,
       label: `the camera ${text}`,
     };
-  if (/^rtsps?:\/\//.test(text)) return rtsp(text);
+  if (/^rtsps?:\/\//.test(text)) return rtsp(text, credentials);
   if (!existsSync(text))
     throw new Error(`SOURCE is /dev/videoN, rtsp://…, "test" or a file; there is no file ${text}`);
   return file(resolve(text), `${text}, looped as a camera`);
@@ -72,28 +69,26 @@ function file(path: string, label: string): Source {
   return {
     config: { type: 'file', path, loop: true },
     audio: 'source',
-    credentials: undefined,
     label,
   };
 }
 
-function rtsp(text: string): Source {
-  const url = new URL(text);
-  const credentials = url.username
-    ? `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
-    : undefined;
-  url.username = '';
-  url.password = '';
+/** A password in an address would stand in the list of processes for the whole run. */
+function rtsp(text: string, credentials: string | undefined): Source {
+  const { username, password, href } = new URL(text);
+  if (username || password)
+    throw new Error(
+      'put `user:password` into a file of mode 0600 and say CREDENTIALS=FILE, not in the address',
+    );
   return {
     config: {
       type: 'rtsp',
-      url: url.href,
-      credentialsFile: null,
+      url: href,
+      credentialsFile: credentials === undefined ? null : resolve(credentials),
       transport: 'tcp',
       latencyMs: 200,
     },
     audio: 'source',
-    credentials,
-    label: `the network camera ${url.href}`,
+    label: `the network camera ${href}`,
   };
 }

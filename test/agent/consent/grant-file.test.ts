@@ -116,7 +116,7 @@ t.test('on a full disk the old grant stays, and the failure is named', async (t)
     "$3" "$4" "$1" "$5"; echo "status $?"; cmp "$1/grant" "$2" && echo same`;
   const out = execFileSync(
     'unshare',
-    ['-m', 'sh', '-c', script, 'sh', state, join(dir, 'old'), process.execPath, writer, payload],
+    ['-rm', 'sh', '-c', script, 'sh', state, join(dir, 'old'), process.execPath, writer, payload],
     { encoding: 'utf8' },
   );
   t.match(out, /STORE_FULL[\s\S]*same/);
