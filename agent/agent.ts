@@ -1,11 +1,14 @@
 // The parts of the agent, made and joined. They start in order; capture stops first, so that its
 // last segment still finds the uplink.
 import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../proto/agent-config.ts';
 import { LenscapError } from '../proto/errors.ts';
 import { Camera, consentedSink } from './camera.ts';
 import { Capture } from './capture/capture.ts';
+import { LastPictures } from './capture/last-pictures.ts';
+import { wantsSound } from './capture/pipeline.ts';
 import { systemClock } from './clock.ts';
 import { Gate } from './consent/gate.ts';
 import type { Identity } from './identity/identity.ts';
@@ -48,15 +51,28 @@ export async function runAgent(
     random,
     grantTimeoutMs: GRANT_TIMEOUT_MS,
   });
+  const bootId = readBootId();
+  const last = new LastPictures({
+    path: join(config.stateDir, 'last-pictures'),
+    bootId,
+    clock,
+    log: log.child({ part: 'camera' }),
+  });
   const capture = new Capture({
     config,
     log: log.child({ part: 'capture' }),
     clock,
     random,
-    bootId: readBootId(),
-    sink: consentedSink(spool, gate),
+    bootId,
+    sink: consentedSink(spool, gate, last),
   });
-  const camera = new Camera({ gate, capture, log: log.child({ part: 'camera' }) });
+  const camera = new Camera({
+    gate,
+    capture,
+    wantsSound: wantsSound(config.source, config.audio),
+    last,
+    log: log.child({ part: 'camera' }),
+  });
 
   const captured = new AbortController();
   const sent = new AbortController();

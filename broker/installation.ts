@@ -6,7 +6,7 @@ import {
   generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { LenscapError } from '../proto/errors.ts';
 import { checkServerConfig, type ServerConfig } from '../proto/server-config.ts';
@@ -15,9 +15,9 @@ import { Consent } from './consent/consent.ts';
 import { ConsentGate } from './consent/gate.ts';
 import { defaultPolicyBytes } from './consent/policy.ts';
 import { Authority } from './fleet/authority.ts';
-import { makeFolder, writeFileDurably } from './store/durable.ts';
+import { makeFolder, readSecret, writeFileDurably } from './store/durable.ts';
 import { takeLock } from './store/lock.ts';
-import { openStore, type Store } from './store/store.ts';
+import { isNewInstallation, openStore, type Store } from './store/store.ts';
 
 const INIT_WAIT_MS = 15_000;
 
@@ -42,9 +42,12 @@ export async function openInstallation(
   const lock = takeLock(join(folder, 'run', 'init.lock'), INIT_WAIT_MS);
   try {
     const nowUs = (): number => Date.now() * 1000;
+    // The index comes last: while there is none, a first start that broke off is begun again.
+    const isNew = isNewInstallation(folder);
+    const authority = await Authority.open(join(folder, 'ca'), Date.now, isNew);
+    await makeFolder(join(folder, 'keys'));
+    const key = await openConsentKey(join(folder, 'keys', 'consent.key'), isNew);
     const store = await openStore(folder, nowUs);
-    const authority = await Authority.open(join(folder, 'ca'), Date.now);
-    const key = await openConsentKey(join(folder, 'keys', 'consent.key'));
     const gate = new ConsentGate();
     const listeners = new Set<(deviceId: string) => void>();
     const consent = new Consent({
@@ -77,20 +80,13 @@ export async function readServerConfig(
 ): Promise<ServerConfig> {
   if (file !== undefined) return readDocument(file, 'CONFIG_INVALID', checkServerConfig);
   const own = join(folder, 'config.json');
-  const isThere = await readFile(own).then(
-    () => true,
-    () => false,
-  );
-  return isThere
+  return existsSync(own)
     ? readDocument(own, 'CONFIG_INVALID', checkServerConfig)
     : checkServerConfig({}, 'defaults');
 }
 
-async function openConsentKey(path: string): Promise<KeyObject> {
-  const pem = await readFile(path, 'utf8').catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+async function openConsentKey(path: string, isNew: boolean): Promise<KeyObject> {
+  const pem = (await readSecret(path, isNew))?.toString();
   if (pem === undefined) {
     const { privateKey } = generateKeyPairSync('ed25519');
     await writeFileDurably(path, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());

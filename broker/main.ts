@@ -90,7 +90,14 @@ function accountVerbs(program: Command): void {
       const config = await readServerConfig(options.data, options.config);
       const password = secretFrom(options.passwordFile);
       print(
-        await withInstallation(options.data, config, (house) => addAccount(house, email, password)),
+        await withInstallation(
+          options.data,
+          config,
+          (house) => addAccount(house, email, password),
+          {
+            mayMake: true,
+          },
+        ),
       );
     });
 }

@@ -1,4 +1,6 @@
 // The operator's verbs, besides serving. None of them shows media or grants consent.
+import { hash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LenscapError } from '../proto/errors.ts';
@@ -14,12 +16,15 @@ import { type Report, verifyMedia } from './store/verify.ts';
 
 const EMAIL = /^[^@\s]{1,64}@[^@\s]{1,190}$/;
 
-/** Opens the data folder for one verb and closes it again. */
+/** Opens the data folder for one verb and closes it again; `mayMake`: also where there is none. */
 export async function withInstallation<T>(
   folder: string,
   config: ServerConfig,
   use: (installation: Installation) => Promise<T>,
+  { mayMake = false } = {},
 ): Promise<T> {
+  if (!mayMake && !existsSync(join(folder, 'index.db')))
+    throw new LenscapError('NOT_FOUND', `no server's data in ${folder}; is the folder right?`);
   const installation = await openInstallation(folder, config);
   try {
     return await use(installation);
@@ -87,7 +92,9 @@ async function addressFor(
   const match = said === undefined ? null : /^(.+):(\d{1,5})$/.exec(said);
   if (said !== undefined && !match)
     throw new LenscapError('REQUEST_INVALID', `--server is HOST:PORT, not ${said}`);
-  if (match) return { host: match[1] ?? '', port: Number(match[2]) };
+  if (match && Number(match[2]) > 65535)
+    throw new LenscapError('REQUEST_INVALID', `--server: there is no port ${match[2]}`);
+  if (match) return { host: (match[1] ?? '').replace(/^\[(.*)\]$/, '$1'), port: Number(match[2]) };
   const running = await runningServer(folder);
   const port = running?.mqttPort ?? config.mqtt.port;
   if (port === 0)
@@ -152,6 +159,8 @@ export async function verify(
 ): Promise<Report> {
   const report = await verifyMedia(store, progress);
   const faults = [...report.faults];
+  for (const { version, document, sha256 } of await store.consent.policies())
+    if (hash('sha256', document) !== sha256) faults.push(`policy ${version}: its text was changed`);
   for (const device of await store.devices.all()) {
     const rows = await store.consent.log(device.device_id);
     const { granted } = await store.consent.standing(device.device_id);

@@ -19,6 +19,7 @@ import { MediaMemory } from './store/media-memory.ts';
 
 /** How soon a change by another process, such as a publication, takes effect here. */
 const WATCH_MS = 500;
+const DAY_MS = 86_400_000;
 
 /** Where a running server can be reached; in `run/server.json` while it runs. */
 export interface ServerAddress {
@@ -58,7 +59,7 @@ export async function serve(
       (stop) => broker.run(stop),
       (stop) => portal.run(stop),
       (stop) => retention.run(stop),
-      (stop) => watch(installation, broker, config.consent.leaseS, log, stop),
+      (stop) => watch(installation, broker, config, log, stop),
     ]);
   } finally {
     await rm(join(folder, 'run', 'server.json'), { force: true });
@@ -99,7 +100,7 @@ async function makeBroker(
   memory: MediaMemory,
 ): Promise<Broker> {
   const { store, authority, gate, consent, nowUs, listeners } = installation;
-  const { key, cert } = await authority.server([config.mqtt.publicHost, 'localhost', '127.0.0.1']);
+  const { key, cert } = await authority.server(hostsOf(config));
   const groups = new GroupCommit({ ...store, minFreeBytes: config.store.minFreeBytes });
   const broker = new Broker({
     config: config.mqtt,
@@ -134,16 +135,22 @@ function makePortal(
   });
 }
 
-/** Notices what other processes changed, and renews leases in time. */
+/** Names under which devices may reach the listener. */
+function hostsOf({ mqtt }: ServerConfig): string[] {
+  return [mqtt.publicHost, 'localhost', '127.0.0.1'];
+}
+
+/** Notices what other processes changed, and renews leases and the certificate in time. */
 async function watch(
-  { store }: Installation,
+  { store, authority }: Installation,
   broker: Broker,
-  leaseS: number,
+  config: ServerConfig,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   let version = await dataVersion(store.index);
-  let renewAt = performance.now() + leaseS * 250;
+  const renewMs = Math.min(config.consent.leaseS * 250, DAY_MS);
+  let renewAt = performance.now() + renewMs;
   while (!signal.aborted) {
     await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
@@ -154,7 +161,9 @@ async function watch(
       version = now;
       if (performance.now() < renewAt) continue;
       await broker.tellAll();
-      renewAt = performance.now() + leaseS * 250;
+      // Made anew by itself a month before its end.
+      broker.setCertificate(await authority.server(hostsOf(config)));
+      renewAt = performance.now() + renewMs;
     } catch (err) {
       log.error({ err }, 'changes could not be read; tried again');
     }

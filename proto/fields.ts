@@ -47,13 +47,13 @@ export function bytesOf(field: string, value: Uint8Array, length: number): Uint8
   return value.byteLength === length ? value : refuse(field, `${length} bytes`);
 }
 
-/** Scopes without repeats; unknown ones are refused. */
+/** Scopes without repeats, in the order of the table; unknown ones are refused. */
 export function scopes(field: string, wire: readonly number[]): Scope[] {
   const known = wire.map((number) => scopeFromWire(number));
   const all = known.filter((scope) => scope !== undefined);
   if (all.length !== wire.length || new Set(all).size !== all.length)
     refuse(field, `a list without repeats of: ${SCOPES.join(', ')}`);
-  return all;
+  return SCOPES.filter((scope) => all.includes(scope));
 }
 
 /** Runs a generated decoder; whatever it throws becomes DECODE_INVALID. */

@@ -14,6 +14,7 @@ export const GAP_REASONS = [
   'queue_full',
   'refused',
   'agent_stopped',
+  'capture_restarted',
 ] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 

@@ -3,7 +3,7 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { LenscapError } from './errors.ts';
 import { parsed, scopes, whole } from './fields.ts';
-import { type GrantedSince, scopeToWire } from './scopes.ts';
+import { type GrantedSince, type Scope, scopeToWire } from './scopes.ts';
 import { isDeviceId } from './topics.ts';
 import { lenscap } from './wire.ts';
 
@@ -74,8 +74,10 @@ function decodeBody(body: Uint8Array): Grant {
     listed.map(({ scope }) => scope),
   );
   const epoch = whole('epoch', wire.epoch, 1);
+  const sinceOf = (scope: Scope): number | undefined =>
+    listed.find((one) => one.scope === scopeToWire(scope))?.sinceEpoch;
   const granted = new Map(
-    named.map((scope, at) => [scope, whole('since_epoch', listed[at]?.sinceEpoch ?? 0, 1)]),
+    named.map((scope) => [scope, whole('since_epoch', sinceOf(scope) ?? 0, 1)]),
   );
   if ([...granted.values()].some((since) => since > epoch))
     throw new LenscapError('DECODE_INVALID', 'a scope cannot be granted since a later epoch');

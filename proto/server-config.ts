@@ -44,6 +44,7 @@ const host = (description: string, value: string): Schema => ({
   default: value,
   minLength: 1,
   maxLength: 253,
+  pattern: '^[A-Za-z0-9.:-]+$',
 });
 const group = (description: string, properties: Record<string, Schema>): Schema => ({
   type: 'object',

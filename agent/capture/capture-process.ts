@@ -7,7 +7,14 @@ import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { Caps, Command, Fault, PipelinePlan, Report } from './protocol.ts';
+import {
+  type Caps,
+  type Command,
+  type Fault,
+  type PipelinePlan,
+  type Report,
+  reportOf,
+} from './protocol.ts';
 
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
 /** Of util-linux: lets the kernel kill the child when its parent dies, even a child that hangs. */
@@ -21,6 +28,8 @@ export type Inspection =
 export interface CaptureProcessEvents {
   /** Reports other than answers. */
   report(report: Exclude<Report, { kind: 'inspected' | 'refused' }>): void;
+  /** It said what is no report; it has been killed. */
+  nonsense(): void;
   media(bytes: Buffer): void;
   stderr(text: string): void;
 }
@@ -47,8 +56,12 @@ export class CaptureProcess {
       child.once('close', () => resolve());
       child.once('error', () => resolve());
     });
-    child.on('message', (report: Report) => {
-      if (report.kind === 'inspected') this.#answer(report.id, { caps: report.caps });
+    child.on('message', (message: unknown) => {
+      const report = reportOf(message);
+      if (report === undefined) {
+        this.kill();
+        events.nonsense();
+      } else if (report.kind === 'inspected') this.#answer(report.id, { caps: report.caps });
       else if (report.kind === 'refused') this.#answer(report.id, { fault: report.fault });
       else events.report(report);
     });

@@ -7,10 +7,10 @@ import type { Gap } from '../../proto/gap.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { Clock } from '../clock.ts';
-import { backoffMs } from './backoff.ts';
+import { backoffMs, failuresInRow } from './backoff.ts';
 import { EncoderChoice } from './encoder-choice.ts';
-import { Outage } from './outage.ts';
-import { type CaptureConfig, type Permit, Session } from './session.ts';
+import { type Mark, Outage } from './outage.ts';
+import { type CaptureConfig, type Permit, Session, type SessionEnd } from './session.ts';
 
 export type { CaptureConfig, Permit } from './session.ts';
 
@@ -34,49 +34,63 @@ export interface CaptureDeps {
   readonly childEnv?: Readonly<Record<string, string>>;
 }
 
-/** A capture that lasted this long was healthy: the back-off begins anew. */
-const HEALTHY_US = 60e6;
+type Failed = Extract<SessionEnd, { kind: 'failed' }>;
+
+/** How long a broken microphone is left alone; after that the next restart tries it again. */
+const MICROPHONE_REST_US = 60e6;
+
+/** What a capture follows without a break of consent: a run before it, or an agent before this one. */
+export type Predecessor = 'run' | Mark;
 
 export class Capture {
   readonly #deps: CaptureDeps;
   readonly #encoders = new EncoderChoice();
+  readonly #outage: Outage;
+  #firstPictureUs: number | undefined;
+  #soundFromUs = 0;
 
   constructor(deps: CaptureDeps) {
     this.#deps = deps;
+    const { clock, bootId, sink } = deps;
+    this.#outage = new Outage({ clock, bootId, onGap: (gap) => sink.gap(gap) });
   }
 
   /**
    * Captures until `signal` aborts (the segment under way is handed over, at most 1.5 s), the
    * permit is revoked (it is dropped, nothing is handed over any more) or a file that is not looped
-   * was played. Failures of the source are waited out and become Gaps. Resolves when the child
-   * process is gone.
+   * was played. Failures of the source are waited out and become Gaps, and so does the time since
+   * the last pictures of `after`, which had the same consent to pictures. Resolves when the child process is gone.
    */
-  async run(signal: AbortSignal, permit: Permit): Promise<void> {
-    const { clock, bootId, sink, log } = this.#deps;
-    const outage = new Outage({
-      clock,
-      bootId,
-      epoch: permit.epoch,
-      onGap: (gap) => sink.gap(gap),
-    });
+  async run(signal: AbortSignal, permit: Permit, after: Predecessor | null = null): Promise<void> {
+    const { clock } = this.#deps;
+    if (after === null) this.#outage.due(permit.epoch);
+    else this.#outage.resume(permit.epoch, after === 'run' ? null : after);
     const either = AbortSignal.any([signal, permit.revoked]);
     for (let failures = 0; !either.aborted; ) {
-      const startedUs = clock.monoUs();
-      const end = await this.#session(permit, outage).run(signal);
+      this.#firstPictureUs = undefined;
+      const end = await this.#session(permit).run(signal);
       if (end.kind !== 'failed') break;
-      outage.begin(end.reason, end.error.code);
-      failures = clock.monoUs() - startedUs >= HEALTHY_US ? 1 : failures + 1;
-      const waitMs = this.#waitMs(failures);
-      log.warn(
-        { code: end.error.code, reason: end.reason, waitMs, failures },
-        `capture broken off: ${end.error.message}`,
-      );
-      await delay(waitMs, undefined, { signal: either }).catch(() => undefined);
+      this.#outage.begin(end.reason, end.error.code);
+      const pictures = { fromUs: this.#firstPictureUs, untilUs: clock.monoUs() };
+      failures = failuresInRow(failures, pictures);
+      await this.#rest(end, failures, either);
     }
-    if (!permit.revoked.aborted) outage.endAt(clock.monoUs());
+    if (!permit.revoked.aborted) this.#outage.endAt(clock.monoUs());
   }
 
-  #session(permit: Permit, outage: Outage): Session {
+  async #rest({ error, reason, isMicrophone }: Failed, failures: number, signal: AbortSignal) {
+    const { log, clock } = this.#deps;
+    const waitMs = this.#waitMs(failures);
+    const facts = { code: error.code, reason, waitMs, failures };
+    log.warn(facts, `capture broken off: ${error.message}`);
+    if (isMicrophone) {
+      this.#soundFromUs = clock.monoUs() + MICROPHONE_REST_US;
+      log.warn('the pictures go on without sound until a later restart of the capture');
+    }
+    await delay(waitMs, undefined, { signal }).catch(() => undefined);
+  }
+
+  #session(permit: Permit): Session {
     const { config, log, clock, bootId, sink, childEnv = {} } = this.#deps;
     const deps = {
       config,
@@ -87,11 +101,13 @@ export class Capture {
       childEnv,
       onStream: (stream: Stream) => sink.stream(stream),
       onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => {
-        outage.covered(header.startMonoUs, header.durationUs);
+        this.#firstPictureUs ??= header.startMonoUs;
+        this.#outage.covered(header.startMonoUs, header.durationUs);
         sink.segment(header, chunks);
       },
     };
-    return new Session(deps, permit);
+    const audio = permit.audio && clock.monoUs() >= this.#soundFromUs;
+    return new Session(deps, { ...permit, audio });
   }
 
   #waitMs(failures: number): number {

@@ -4,7 +4,14 @@
 // hang while the binding waits for a buffer or a bus message.
 import { createRequire } from 'node:module';
 import type { BusMessage, Pipeline } from 'gstreamer-superficial';
-import type { Caps, Command, Fault, PipelinePlan, Report } from './protocol.ts';
+import {
+  type Caps,
+  type Command,
+  type Fault,
+  MAX_TEXT,
+  type PipelinePlan,
+  type Report,
+} from './protocol.ts';
 
 const gst: typeof import('gstreamer-superficial') = createRequire(import.meta.url)(
   'gstreamer-superficial',
@@ -63,18 +70,22 @@ function build({ launch, properties }: PipelinePlan): Pipeline {
   return pipeline;
 }
 
+function cut(text: string): string {
+  return text.slice(0, MAX_TEXT);
+}
+
 function faultOf(message: BusMessage): Fault {
   return {
-    element: message._src_element_name,
-    message: message.message ?? '',
-    debug: String(message.debug ?? ''),
+    element: cut(message._src_element_name),
+    message: cut(message.message ?? ''),
+    debug: cut(String(message.debug ?? '')),
   };
 }
 
 function faultOfThrown(thrown: unknown): Fault {
   return {
     element: '',
-    message: thrown instanceof Error ? thrown.message : String(thrown),
+    message: cut(thrown instanceof Error ? thrown.message : String(thrown)),
     debug: '',
   };
 }
@@ -82,8 +93,8 @@ function faultOfThrown(thrown: unknown): Fault {
 function plainCaps(caps: Record<string, unknown> | undefined): Caps {
   const plain: Record<string, string | number | boolean> = {};
   for (const [name, value] of Object.entries(caps ?? {}))
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-      plain[name] = value;
+    if (typeof value === 'string') plain[name] = cut(value);
+    else if (typeof value === 'number' || typeof value === 'boolean') plain[name] = value;
   return plain;
 }
 

@@ -1,5 +1,6 @@
 // Finds encoders that work on this board, by trying them in the child. What was found is kept for
-// later captures; an encoder whose trial ended the child or hung is not tried again.
+// later captures. INVARIANT: an encoder is passed over only where another one may take its place,
+// and only when its own trial broke the child; a stop or a withdrawal says nothing about it.
 import type { AudioConfig, VideoConfig } from '../../proto/agent-config.ts';
 import { LenscapError } from '../../proto/errors.ts';
 import type { Inspection } from './capture-process.ts';
@@ -7,13 +8,15 @@ import { AUDIO_ENCODERS, audioEncoder, VIDEO_ENCODERS, videoEncoder } from './en
 import { audioTrialPlan, videoTrialPlan } from './pipeline.ts';
 import type { PipelinePlan } from './protocol.ts';
 
-/** Runs a pipeline up to a first buffer at the named appsink. */
-export type Trial = (plan: PipelinePlan, sink: string) => Promise<Inspection>;
+/**
+ * Runs a pipeline up to a first buffer at the named appsink. `broken`: the child crashed or hung
+ * meanwhile. Never settles when the capture was ended from outside.
+ */
+export type Trial = (plan: PipelinePlan, sink: string) => Promise<Inspection | 'broken'>;
 
 export class EncoderChoice {
   readonly #found = new Map<string, string>();
   readonly #banned = new Set<string>();
-  #trying: string | undefined;
 
   /**
    * Name of the video encoder to use.
@@ -27,7 +30,7 @@ export class EncoderChoice {
         : `set video.encoder to auto or to one that works here, of ${VIDEO_ENCODERS.join(', ')}`;
     return this.#choose(`video ${config.encoder}`, names, advice, async (name) => {
       const launch = videoEncoder(name, config);
-      return launch !== undefined && works(await trial(videoTrialPlan(launch), 'video'));
+      return launch === undefined ? null : trial(videoTrialPlan(launch), 'video');
     });
   }
 
@@ -35,7 +38,7 @@ export class EncoderChoice {
   audio({ codec, bitrateKbps }: AudioConfig, trial: Trial): Promise<string> {
     const advice = 'install the GStreamer plugins libav (avenc_aac) or base (opusenc)';
     return this.#choose(`audio ${codec}`, AUDIO_ENCODERS[codec], advice, async (name) =>
-      works(await trial(audioTrialPlan(audioEncoder(name, bitrateKbps)), 'audio')),
+      trial(audioTrialPlan(audioEncoder(name, bitrateKbps)), 'audio'),
     );
   }
 
@@ -43,22 +46,23 @@ export class EncoderChoice {
     key: string,
     names: readonly string[],
     advice: string,
-    isWorking: (name: string) => Promise<boolean>,
+    attempt: (name: string) => Promise<Inspection | 'broken' | null>,
   ): Promise<string> {
-    // Still set: the child did not survive that trial.
-    if (this.#trying !== undefined) this.#banned.add(this.#trying);
-    this.#trying = undefined;
     const known = this.#found.get(key);
     if (known !== undefined) return known;
     for (const name of names) {
       if (this.#banned.has(name)) continue;
-      this.#trying = name;
-      const isFound = await isWorking(name);
-      this.#trying = undefined;
-      if (!isFound) continue;
+      const result = await attempt(name);
+      if (result === 'broken') {
+        if (names.length > 1) this.#banned.add(name);
+        throw new LenscapError('CAPTURE_FAILED', `the encoder ${name} broke the capture process`);
+      }
+      if (result === null || !works(result)) continue;
       this.#found.set(key, name);
       return name;
     }
+    // The next attempt begins with a clean slate: the cause may have been another one.
+    for (const name of names) this.#banned.delete(name);
     throw new LenscapError('CAPTURE_UNSUPPORTED', `no encoder works for ${key}: ${advice}`);
   }
 }

@@ -2,6 +2,7 @@
 // untranslated texts are told apart here, and nowhere else.
 import type { SourceConfig } from '../../proto/agent-config.ts';
 import { type ErrorCode, LenscapError } from '../../proto/errors.ts';
+import { MICROPHONE } from './pipeline.ts';
 import type { Fault } from './protocol.ts';
 
 const RULES: readonly (readonly [RegExp, ErrorCode])[] = [
@@ -48,7 +49,7 @@ function codeOf({ message, debug }: Fault): ErrorCode {
 }
 
 function adviceFor(code: ErrorCode, { element }: Fault, source: SourceConfig): string {
-  if (element === 'mic') return 'check audio.device against `arecord -L`';
+  if (element === MICROPHONE) return 'check audio.device against `arecord -L`';
   if (code === 'CAPTURE_UNAUTHORIZED')
     return 'check user and password in the file that source.credentialsFile names';
   if (code !== 'CAPTURE_UNSUPPORTED') return ADVICE[source.type];

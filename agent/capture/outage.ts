@@ -8,48 +8,93 @@ import type { Clock } from '../clock.ts';
 export interface OutageDeps {
   readonly clock: Clock;
   readonly bootId: string;
-  readonly epoch: number;
   readonly onGap: (gap: Gap) => void;
+}
+
+/** Up to where there are pictures. Monotonic time is that of the boot. */
+export interface Mark {
+  readonly bootId: string;
+  readonly endMonoUs: number;
+  readonly endAtUs: number;
+  readonly epoch: number;
 }
 
 export class Outage {
   readonly #deps: OutageDeps;
-  #coveredMonoUs: number;
-  #cause: { readonly reason: GapReason; readonly code: ErrorCode } | undefined;
+  #covered: Mark;
+  #epoch = 0;
+  #cause: { readonly reason: GapReason; readonly code: ErrorCode | null } | undefined;
 
-  /** Pictures are due from now on. */
   constructor(deps: OutageDeps) {
     this.#deps = deps;
-    this.#coveredMonoUs = deps.clock.monoUs();
+    this.#covered = this.#markAt(deps.clock.monoUs());
   }
 
-  /** The pictures ended; later causes of the same outage change nothing. */
-  begin(reason: GapReason, code: ErrorCode): void {
+  /** Pictures are due from now on, under this epoch; what was before does not count. */
+  due(epoch: number): void {
+    this.#epoch = epoch;
+    this.#cause = undefined;
+    this.#covered = this.#markAt(this.#deps.clock.monoUs());
+  }
+
+  /** Pictures go on under this epoch; they were due all the time since the last ones, or `since`. */
+  resume(epoch: number, since: Mark | null): void {
+    this.#epoch = epoch;
+    if (since !== null) this.#covered = since;
+    this.begin(since === null ? 'capture_restarted' : 'agent_stopped', null);
+  }
+
+  /**
+   * The pictures ended. Later causes of the same outage change nothing, but for one: what the agent
+   * did itself ends where something else goes wrong.
+   */
+  begin(reason: GapReason, code: ErrorCode | null): void {
+    if (isOwnDoing(this.#cause?.reason) && !isOwnDoing(reason))
+      this.endAt(this.#deps.clock.monoUs());
     this.#cause ??= { reason, code };
   }
 
   /** There are pictures for this stretch of monotonic time; an outage before it is over. */
   covered(startMonoUs: number, durationUs: number): void {
     this.endAt(startMonoUs);
-    this.#coveredMonoUs = startMonoUs + durationUs;
+    this.#covered = this.#markAt(startMonoUs + durationUs);
   }
 
   /** Hands over the Gap of an outage that lasts, up to `monoUs`. */
   endAt(monoUs: number): void {
     const cause = this.#cause;
+    if (cause === undefined) return;
     this.#cause = undefined;
-    const durationUs = Math.round(monoUs - this.#coveredMonoUs);
-    if (cause === undefined || durationUs < 1) return;
-    const { clock, bootId, epoch, onGap } = this.#deps;
-    onGap({
+    const { bootId, endMonoUs, endAtUs, epoch } = this.#covered;
+    // Between boots only the wall clocks can be compared; a clock set back leaves no Gap.
+    const isSameBoot = bootId === this.#deps.bootId;
+    const end = this.#markAt(monoUs);
+    const durationUs = Math.round(isSameBoot ? monoUs - endMonoUs : end.endAtUs - endAtUs);
+    if (!isSameBoot || durationUs >= 1) this.#covered = end;
+    if (durationUs < 1) return;
+    this.#deps.onGap({
       gapId: randomBytes(16).toString('hex'),
       bootId,
-      startAtUs: this.#coveredMonoUs + clock.wallUs() - clock.monoUs(),
-      startMonoUs: this.#coveredMonoUs,
+      startAtUs: isSameBoot ? this.#wallUs(endMonoUs) : endAtUs,
+      startMonoUs: endMonoUs,
       durationUs,
       reason: cause.reason,
       epoch,
       code: cause.code,
     });
   }
+
+  #markAt(monoUs: number): Mark {
+    const { bootId } = this.#deps;
+    return { bootId, endMonoUs: monoUs, endAtUs: this.#wallUs(monoUs), epoch: this.#epoch };
+  }
+
+  #wallUs(monoUs: number): number {
+    const { clock } = this.#deps;
+    return monoUs + clock.wallUs() - clock.monoUs();
+  }
+}
+
+function isOwnDoing(reason: GapReason | undefined): boolean {
+  return reason === 'agent_stopped' || reason === 'capture_restarted';
 }

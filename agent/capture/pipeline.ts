@@ -30,9 +30,17 @@ const AAC_RATES = '{48000,44100,32000,24000,22050,16000,12000,11025,8000}';
 /** Chunks of this length leave the muxer. */
 const FRAGMENT_MS = 200;
 
+/** Name of the element that is the microphone. */
+export const MICROPHONE = 'mic';
+
 /** Whether the source brings its own sound. */
 export function hasOwnSound({ type }: SourceConfig): boolean {
   return type === 'file' || type === 'rtsp' || type === 'test';
+}
+
+/** Whether there would be sound if the owner consented to it. */
+export function wantsSound(source: SourceConfig, audio: AudioConfig): boolean {
+  return audio.source === 'alsa' || (audio.source === 'source' && hasOwnSound(source));
 }
 
 /** Whether tracks have to be looked for before the pipeline can be built. */
@@ -99,7 +107,7 @@ export function capturePlan(input: PipelineInput): PipelinePlan {
     `mp4mux name=mux trak-timescale=90000 fragment-duration=${FRAGMENT_MS} streamable=true ! fdsink fd=4 sync=${isFile}`,
   ].join('  ');
   const microphone: Property[] = hasMicrophone
-    ? [{ element: 'mic', name: 'device', value: audio.device }]
+    ? [{ element: MICROPHONE, name: 'device', value: audio.device }]
     : [];
   return {
     launch,
@@ -179,7 +187,7 @@ function audioBranch(input: PipelineInput): string {
   const { source, audio, tracks } = input;
   if (audio.source === 'alsa')
     // Without its clock: times of capture are those of the machine, not of the sound card.
-    return `alsasrc name=mic provide-clock=false ! queue ! ${encodeAudio(input)}`;
+    return `alsasrc name=${MICROPHONE} provide-clock=false ! queue ! ${encodeAudio(input)}`;
   if (source.type === 'test')
     return `audiotestsrc is-live=true freq=440 volume=0.1 samplesperbuffer=2048 ! audio/x-raw,rate=48000,channels=1 ! ${encodeAudio(input)}`;
   const isFile = source.type === 'file';

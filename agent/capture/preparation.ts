@@ -19,25 +19,31 @@ import { fileAudio, fileVideo, rtspAudio, rtspVideo, type Tracks } from './track
 const GRACE_MS = { file: 700, rtsp: 2000 } as const;
 const TRIAL_MS = 3000;
 
+export interface PreparationDeps {
+  readonly config: CaptureConfig;
+  readonly mayRecordAudio: boolean;
+  readonly encoders: EncoderChoice;
+  readonly process: CaptureProcess;
+  /** Resolves when the child crashed or hung; never when it was ended from outside. */
+  readonly broken: Promise<'broken'>;
+}
+
 export class Preparation {
   readonly #config: CaptureConfig;
   readonly #withAudio: boolean;
   readonly #encoders: EncoderChoice;
   readonly #process: CaptureProcess;
+  readonly #broken: Promise<'broken'>;
   #secrets: readonly string[] = [];
   #videoEncoder: string | null = null;
   #audioEncoder: string | null = null;
 
-  constructor(
-    config: CaptureConfig,
-    mayRecordAudio: boolean,
-    encoders: EncoderChoice,
-    process: CaptureProcess,
-  ) {
+  constructor({ config, mayRecordAudio, encoders, process, broken }: PreparationDeps) {
     this.#config = config;
     this.#withAudio = mayRecordAudio && config.audio.source !== 'none';
     this.#encoders = encoders;
     this.#process = process;
+    this.#broken = broken;
   }
 
   /** Never to be shown. */
@@ -60,7 +66,10 @@ export class Preparation {
     const credentials = await this.#credentials();
     const tracks = await this.#tracks(credentials);
     const trial: Trial = (plan, sink) =>
-      this.#process.inspect(plan, [sink], { timeoutMs: TRIAL_MS, graceMs: 0 });
+      Promise.race([
+        this.#process.inspect(plan, [sink], { timeoutMs: TRIAL_MS, graceMs: 0 }),
+        this.#broken,
+      ]);
     if (tracks.video !== 'h264') this.#videoEncoder = await this.#encoders.video(video, trial);
     if (this.#encodesAudio(tracks)) this.#audioEncoder = await this.#encoders.audio(audio, trial);
     return capturePlan({

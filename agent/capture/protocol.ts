@@ -1,5 +1,6 @@
 // What the capture and its child process say to each other over IPC. Media never travel here: they
-// go through the pipe. Only plain JSON values.
+// go through the pipe. Only plain JSON values. INVARIANT: what the child says is taken as a Report
+// only after reportOf() has seen all of it.
 
 /** A string set on an element after the pipeline was built; never part of the launch string. */
 export interface Property {
@@ -50,3 +51,69 @@ export type Report =
   | { readonly kind: 'fault'; readonly fault: Fault }
   | { readonly kind: 'unloopable' }
   | { readonly kind: 'ended' };
+
+/** Longest string in a report, in characters; the child cuts what is longer. */
+export const MAX_TEXT = 4000;
+const MAX_FIELDS = 100;
+
+/** A message of the child as a report, or undefined when it is none. Never throws. */
+export function reportOf(message: unknown): Report | undefined {
+  if (!isRecord(message)) return undefined;
+  const { kind, id } = message;
+  if (kind === 'ended' || kind === 'unloopable') return { kind };
+  if (kind === 'inspected') {
+    const caps = tableOf(message.caps, capsOf);
+    return isId(id) && caps !== undefined ? { kind, id, caps } : undefined;
+  }
+  const fault = faultOf(message.fault);
+  if (fault === undefined) return undefined;
+  if (kind === 'fault') return { kind, fault };
+  return kind === 'refused' && isId(id) ? { kind, id, fault } : undefined;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_TEXT;
+}
+
+function isId(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function faultOf(value: unknown): Fault | undefined {
+  if (!isRecord(value)) return undefined;
+  const { element, message, debug } = value;
+  return isText(element) && isText(message) && isText(debug)
+    ? { element, message, debug }
+    : undefined;
+}
+
+function capsOf(value: unknown): Caps | undefined {
+  return tableOf(value, (field) =>
+    isText(field) || typeof field === 'boolean' || isNumber(field) ? field : undefined,
+  );
+}
+
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value);
+}
+
+/** A record of bounded size whose every value passes; undefined otherwise. */
+function tableOf<T>(
+  value: unknown,
+  entryOf: (entry: unknown) => T | undefined,
+): Readonly<Record<string, T>> | undefined {
+  if (!isRecord(value)) return undefined;
+  const names = Object.keys(value);
+  if (names.length > MAX_FIELDS) return undefined;
+  const table = new Map<string, T>();
+  for (const name of names) {
+    const entry = entryOf(value[name]);
+    if (!isText(name) || entry === undefined) return undefined;
+    table.set(name, entry);
+  }
+  return Object.fromEntries(table);
+}

@@ -38,6 +38,9 @@ export class Segmenter {
   /** Video since the last cut, each part from a keyframe to before the next. */
   #parts: Chunk[][] = [];
   #audio: Chunk[] = [];
+  /** Of all that is held, pictures and sound. */
+  #heldBytes = 0;
+  #heldChunks = 0;
 
   constructor(limits: SegmenterLimits) {
     this.#limits = limits;
@@ -50,12 +53,14 @@ export class Segmenter {
   push(chunk: Chunk): Cut | undefined {
     if (chunk.kind === 'audio') {
       this.#audio.push(chunk);
-      return undefined;
+      this.#hold(chunk);
+      return this.#cutWhenFull();
     }
     this.#firstSeenUs ??= chunk.startUs;
     const cut = chunk.isSync ? this.#cutBefore(chunk) : undefined;
     if (chunk.isSync) this.#parts.push([chunk]);
     else this.#parts.at(-1)?.push(chunk);
+    if (this.#parts.length > 0) this.#hold(chunk);
     this.#needKeyframe(chunk);
     return cut ?? this.#cutWhenFull();
   }
@@ -65,6 +70,7 @@ export class Segmenter {
     const endUs = this.#parts.at(-1)?.at(-1)?.endUs;
     const cut = endUs === undefined ? undefined : this.#cut(this.#parts.length, endUs);
     this.#audio = [];
+    this.#recount();
     return cut;
   }
 
@@ -72,6 +78,7 @@ export class Segmenter {
     const startUs = this.#startUs();
     if (startUs === undefined) {
       this.#audio = this.#audio.filter(({ endUs }) => endUs > chunk.startUs);
+      this.#recount();
       return undefined;
     }
     const { targetUs } = this.#limits;
@@ -93,16 +100,28 @@ export class Segmenter {
   /** Too much for one segment: it ends before its last keyframe. */
   #cutWhenFull(): Cut | undefined {
     const { maxBytes, maxChunks } = this.#limits;
-    const all = [...this.#parts.flat(), ...this.#audio];
-    const bytes = all.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
-    if (bytes <= maxBytes && all.length <= maxChunks) return undefined;
+    const bytes = this.#heldBytes;
+    if (bytes <= maxBytes && this.#heldChunks <= maxChunks) return undefined;
     const last = this.#parts.at(-1)?.[0];
     if (last !== undefined && this.#parts.length > 1)
       return this.#cut(this.#parts.length - 1, last.startUs);
+    if (last === undefined)
+      throw new LenscapError('CAPTURE_FAILED', `${bytes} bytes of sound came without a picture`);
     throw new LenscapError(
       'CAPTURE_NO_KEYFRAME',
       `${bytes} bytes since the last one: shorten the keyframe interval or lower the bit rate of the source`,
     );
+  }
+
+  #hold({ bytes }: Chunk): void {
+    this.#heldBytes += bytes.byteLength;
+    this.#heldChunks += 1;
+  }
+
+  #recount(): void {
+    this.#heldBytes = 0;
+    this.#heldChunks = 0;
+    for (const chunk of [...this.#parts.flat(), ...this.#audio]) this.#hold(chunk);
   }
 
   #startUs(): number | undefined {
@@ -116,6 +135,7 @@ export class Segmenter {
     const audio = this.#audio.filter((chunk) => chunk.startUs < endUs);
     this.#parts = this.#parts.slice(partCount);
     this.#audio = this.#audio.filter((chunk) => chunk.startUs >= endUs);
+    this.#recount();
     const chunks = [...video, ...audio].sort((a, b) => a.startUs - b.startUs);
     return { startUs, endUs, chunks };
   }

@@ -11,6 +11,7 @@ import type { Clock } from '../clock.ts';
 import { CaptureProcess } from './capture-process.ts';
 import type { EncoderChoice } from './encoder-choice.ts';
 import { captureError, redact } from './faults.ts';
+import { MICROPHONE } from './pipeline.ts';
 import { Preparation } from './preparation.ts';
 import type { Report } from './protocol.ts';
 import { Recorder } from './recorder.ts';
@@ -39,7 +40,13 @@ export interface SessionDeps {
 
 export type SessionEnd =
   | { readonly kind: 'stopped' | 'revoked' | 'played' }
-  | { readonly kind: 'failed'; readonly error: LenscapError; readonly reason: GapReason };
+  | {
+      readonly kind: 'failed';
+      readonly error: LenscapError;
+      readonly reason: GapReason;
+      /** The microphone broke, not the camera. */
+      readonly isMicrophone: boolean;
+    };
 
 /** Together under the 1.5 s that a stop may take. */
 const DRAIN_MS = 900;
@@ -86,12 +93,19 @@ export class Session {
     this.#process = new CaptureProcess(
       {
         report: (report) => this.#report(report),
+        nonsense: () => this.#fail(nonsense(), 'capture_crashed'),
         media: (bytes) => this.#media(bytes),
         stderr: (text) => this.#stderr(text),
       },
       deps.childEnv,
     );
-    this.#preparation = new Preparation(config, permit.audio, deps.encoders, this.#process);
+    this.#preparation = new Preparation({
+      config,
+      mayRecordAudio: permit.audio,
+      encoders: deps.encoders,
+      process: this.#process,
+      broken: this.#broken(),
+    });
   }
 
   /** Captures until `signal` aborts, the permit is revoked or the source fails. Never rejects. */
@@ -148,8 +162,15 @@ export class Session {
     this.#lastWord.resolve();
   }
 
-  #fail(error: LenscapError, reason: GapReason): void {
-    this.#end.resolve({ kind: 'failed', error, reason });
+  #fail(error: LenscapError, reason: GapReason, isMicrophone = false): void {
+    this.#end.resolve({ kind: 'failed', error, reason, isMicrophone });
+  }
+
+  /** Resolves when this capture fails by itself; never when it is ended from outside. */
+  #broken(): Promise<'broken'> {
+    const { promise, resolve } = Promise.withResolvers<'broken'>();
+    void this.#end.promise.then(({ kind }) => kind === 'failed' && resolve('broken'));
+    return promise;
   }
 
   #gone(how: string): void {
@@ -162,7 +183,8 @@ export class Session {
     if (report.kind === 'fault') {
       const { element, debug } = report.fault;
       log.debug({ element, debug: redact(debug, this.#secrets()).slice(0, 500) }, 'pipeline error');
-      this.#fail(captureError(report.fault, config.source, this.#secrets()), 'source_lost');
+      const error = captureError(report.fault, config.source, this.#secrets());
+      this.#fail(error, 'source_lost', element === MICROPHONE);
       this.#lastWord.resolve();
     } else if (report.kind === 'ended') {
       if (config.source.type === 'file' && !config.source.loop)
@@ -219,6 +241,10 @@ function stallMs({ capture, video }: CaptureConfig): number {
 
 function keyframeWaitMs({ capture, video }: CaptureConfig): number {
   return Math.max(capture.startTimeoutMs, 3 * video.keyframeIntervalMs);
+}
+
+function nonsense(): LenscapError {
+  return new LenscapError('CAPTURE_FAILED', 'the capture process sent what is no report');
 }
 
 function stalled(silentMs: number): LenscapError {

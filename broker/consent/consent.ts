@@ -4,7 +4,13 @@ import { type KeyObject, randomUUID } from 'node:crypto';
 import { LenscapError } from '../../proto/errors.ts';
 import { signGrant } from '../../proto/grant.ts';
 import { type GrantedSince, SCOPES, type Scope } from '../../proto/scopes.ts';
-import type { ConsentRows, Standing } from '../store/consent-rows.ts';
+import type {
+  ConsentRows,
+  LedgerRow,
+  NextRecord,
+  PolicyRow,
+  Standing,
+} from '../store/consent-rows.ts';
 import type { DeviceRow, Devices } from '../store/devices.ts';
 import type { ConsentGate } from './gate.ts';
 import { type LedgerEvent, type LedgerRecord, ledgerRow, parseRecord } from './ledger.ts';
@@ -65,26 +71,23 @@ export class Consent {
     policySha256: string,
     by: Actor,
   ): Promise<LedgerRecord> {
-    const policy = await this.policy();
-    if (policy.sha256 !== policySha256)
-      throw new LenscapError(
-        'POLICY_STALE',
-        `version ${policy.document.version} is in force; read it and consent to it`,
-      );
-    return this.#append(device, by, ({ granted }) =>
-      draft('GRANTED', [...granted.keys(), ...scopes], policy),
-    );
+    return this.#append(device, by, ({ granted, policies }) => {
+      const [inForce] = policies;
+      if (inForce?.sha256 !== policySha256)
+        throw new LenscapError(
+          'POLICY_STALE',
+          `version ${inForce?.version} is in force; read it and consent to it`,
+        );
+      return draft('GRANTED', [...granted.keys(), ...scopes], inForce);
+    });
   }
 
   /** The owner withdraws scopes, or all. Never refused; withdrawing nothing is recorded as well. */
   async withdraw(device: DeviceRow, scopes: readonly Scope[], by: Actor): Promise<LedgerRecord> {
     this.#deps.gate.close(device.device_id, scopes);
-    const before = await this.current(device.device_id);
-    return this.#append(device, by, ({ granted }) => ({
-      event: 'WITHDRAWN',
-      scopes: without(granted, scopes),
-      policy: without(granted, scopes).length > 0 ? before.policy : null,
-    }));
+    return this.#append(device, by, ({ granted, last }) =>
+      narrowed('WITHDRAWN', without(granted, scopes), last),
+    );
   }
 
   /** A device gets a new owner: the record with which its chain begins, and nothing granted. */
@@ -100,18 +103,25 @@ export class Consent {
    */
   async publish(bytes: string, by: Actor): Promise<{ policy: Policy; suspended: string[] }> {
     const policy = parsePolicy(bytes, 'policy');
-    const before = await this.#deps.rows.policy();
-    if (before && before.version >= policy.document.version)
-      throw new LenscapError('CONFLICT', `policy version ${before.version}; publish a higher one`);
-    await this.#deps.rows.addPolicy({
-      version: policy.document.version,
+    const { version } = policy.document;
+    const inForce = await this.#deps.rows.policy();
+    if (inForce && inForce.version >= version)
+      throw new LenscapError('CONFLICT', `policy version ${inForce.version}; publish a higher one`);
+    const row = {
+      version,
       sha256: policy.sha256,
       document: bytes,
       published_at_us: this.#deps.nowUs(),
+    };
+    const suspended = await this.#deps.rows.publish(row, (deviceId, standing) => {
+      const widened = widenedScopes(standing, policy);
+      if (widened.length === 0 || !standing.last) return undefined;
+      this.#deps.gate.close(deviceId, widened);
+      const next = narrowed('SUSPENDED', without(standing.granted, widened), standing.last);
+      const { accountId } = parseRecord(standing.last);
+      return this.#record({ device_id: deviceId, account_id: accountId }, by, standing, next);
     });
-    const suspended: string[] = [];
-    for (const device of await this.#deps.devices.all())
-      if (await this.#suspend(device, policy, by)) suspended.push(device.device_id);
+    for (const deviceId of suspended) await this.#tellOf(deviceId);
     return { policy, suspended };
   }
 
@@ -133,13 +143,14 @@ export class Consent {
 
   /** Payload of down/grant: what is in force for a device, signed. */
   async signedGrant(deviceId: string): Promise<Uint8Array> {
-    const { row, standing } = await this.#deps.rows.inForce(deviceId);
+    const { epoch, granted, last } = await this.#deps.rows.standing(deviceId);
+    const sha256 = (last && parseRecord(last).policy?.sha256) ?? '';
     return signGrant(
       {
         deviceId,
-        epoch: standing.epoch,
-        granted: standing.granted,
-        policySha256: Buffer.from((row && parseRecord(row).policy?.sha256) ?? '', 'hex'),
+        epoch,
+        granted,
+        policySha256: Buffer.from(sha256, 'hex'),
         issuedAtUs: this.#deps.nowUs(),
         leaseS: this.#deps.leaseS,
       },
@@ -153,56 +164,70 @@ export class Consent {
     this.#deps.gate.set(deviceId, granted);
   }
 
-  async #suspend(device: DeviceRow, policy: Policy, by: Actor): Promise<boolean> {
-    const { policy: agreed, scopes } = await this.current(device.device_id);
-    if (!agreed) return false;
-    const row = await this.#deps.rows.policyByHash(agreed.sha256);
-    const before = row && parsePolicy(row.document, 'policy').document;
-    const widened = scopes.filter((scope) => {
-      const known: ScopePolicy | undefined = before?.scopes[scope];
-      return !known || widens(known, policy.document.scopes[scope]);
-    });
-    if (widened.length === 0) return false;
-    this.#deps.gate.close(device.device_id, widened);
-    await this.#append(device, by, ({ granted }) => {
-      const rest = without(granted, widened);
-      return { event: 'SUSPENDED', scopes: rest, policy: rest.length > 0 ? agreed : null };
-    });
-    return true;
-  }
-
   async #append(
     device: DeviceRow,
     by: Actor,
     decide: (standing: Standing) => Draft,
   ): Promise<LedgerRecord> {
-    const { rows, key, nowUs } = this.#deps;
     const deviceId = device.device_id;
-    let record: LedgerRecord | undefined;
-    await rows.append(deviceId, (standing) => {
-      record = {
-        schema: 'lenscap-consent-1',
-        recordId: randomUUID(),
-        deviceId,
-        accountId: device.account_id,
-        epoch: standing.epoch + 1,
-        ...decide(standing),
-        ...by,
-        at: new Date(nowUs() / 1000).toISOString(),
-      };
-      return { row: ledgerRow(record, standing.lastHash, key), scopes: record.scopes };
+    let written: NextRecord | undefined;
+    await this.#deps.rows.append(deviceId, (standing) => {
+      written = this.#record(device, by, standing, decide(standing));
+      return written;
     });
-    if (!record) throw new LenscapError('BUG', 'a record was not written');
+    if (!written) throw new LenscapError('BUG', 'a record was not written');
+    await this.#tellOf(deviceId);
+    return parseRecord(written.row);
+  }
+
+  async #tellOf(deviceId: string): Promise<void> {
     await this.load(deviceId);
     this.#deps.changed(deviceId);
-    return record;
+  }
+
+  #record(
+    device: Pick<DeviceRow, 'device_id' | 'account_id'>,
+    by: Actor,
+    standing: Standing,
+    next: Draft,
+  ): NextRecord {
+    const record: LedgerRecord = {
+      schema: 'lenscap-consent-1',
+      recordId: randomUUID(),
+      deviceId: device.device_id,
+      accountId: device.account_id,
+      epoch: standing.epoch + 1,
+      ...next,
+      ...by,
+      at: new Date(this.#deps.nowUs() / 1000).toISOString(),
+    };
+    return { row: ledgerRow(record, standing.lastHash, this.#deps.key), scopes: record.scopes };
   }
 }
 
-function draft(event: LedgerEvent, scopes: readonly Scope[], { document, sha256 }: Policy): Draft {
+function draft(event: LedgerEvent, scopes: readonly Scope[], row: PolicyRow): Draft {
+  const { document, sha256 } = parsePolicy(row.document, 'policy');
   const { version, language } = document;
   const held = SCOPES.filter((scope) => scopes.includes(scope));
   return { event, scopes: held, policy: { version, language, sha256 } };
+}
+
+/** What is left keeps the policy it was agreed to under. */
+function narrowed(event: LedgerEvent, rest: readonly Scope[], last: LedgerRow | undefined): Draft {
+  const agreed = last ? parseRecord(last).policy : null;
+  return { event, scopes: rest, policy: rest.length > 0 ? agreed : null };
+}
+
+/** The scopes in force of which `next` collects more, or for somebody else, than was agreed to. */
+function widenedScopes({ last, granted, policies }: Standing, next: Policy): Scope[] {
+  const agreed = last && parseRecord(last).policy;
+  const row = policies.find(({ sha256 }) => sha256 === agreed?.sha256);
+  const before = row && parsePolicy(row.document, 'policy').document;
+  const isOther = before?.controller.name !== next.document.controller.name;
+  return [...granted.keys()].filter((scope) => {
+    const known: ScopePolicy | undefined = before?.scopes[scope];
+    return isOther || !known || widens(known, next.document.scopes[scope]);
+  });
 }
 
 function without(granted: GrantedSince, scopes: readonly Scope[]): Scope[] {

@@ -64,6 +64,9 @@ export function chainFaults(
     if (row.epoch !== position + 1)
       faults.push(`${name} stands where record ${position + 1} belongs`);
     if (row.prev_hash !== prevHash) faults.push(`${name} does not follow on the record before it`);
+    const { deviceId, epoch } = parseRecord(row);
+    if (deviceId !== row.device_id || epoch !== row.epoch)
+      faults.push(`${name} is record ${epoch} of ${deviceId}`);
     if (hashOf(row.prev_hash, row.record) !== row.hash) faults.push(`${name} was changed`);
     else if (!isSigned(row, publicKey)) faults.push(`${name} is not signed by the consent key`);
     prevHash = row.hash;

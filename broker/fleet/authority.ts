@@ -9,11 +9,10 @@ import {
   randomBytes,
   webcrypto,
 } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import { LenscapError } from '../../proto/errors.ts';
-import { makeFolder, writeFileDurably } from '../store/durable.ts';
+import { makeFolder, readSecret, writeFileDurably } from '../store/durable.ts';
 
 x509.cryptoProvider.set(webcrypto);
 
@@ -52,10 +51,10 @@ export class Authority {
     this.#nowMs = nowMs;
   }
 
-  /** Opens `ca/` of the data folder; makes the root when there is none. */
-  static async open(folder: string, nowMs: () => number): Promise<Authority> {
+  /** Opens `ca/` of the data folder; makes the root in a new installation. */
+  static async open(folder: string, nowMs: () => number, isNew: boolean): Promise<Authority> {
     await makeFolder(folder);
-    const known = await readPair(folder, 'ca');
+    const known = await readPair(folder, 'ca', isNew);
     if (known) return new Authority(known, folder, nowMs);
     const { privateKey, publicKey } = newKeys();
     const key = await toWebKey(privateKey);
@@ -89,7 +88,7 @@ export class Authority {
 
   /** The server's key and certificate for these names; made anew when about to expire. */
   async server(hosts: readonly string[]): Promise<{ key: string; cert: string }> {
-    const known = await readPair(this.#folder, 'server');
+    const known = await readPair(this.#folder, 'server', true);
     if (known && this.#isGood(known.certificate, hosts))
       return { key: known.keyPem, cert: known.certificate.toString('pem') };
     const names = hosts.map(
@@ -182,12 +181,11 @@ async function writePair(folder: string, name: string, key: string, cert: string
   await writeFileDurably(join(folder, `${name}.pem`), cert, 0o644);
 }
 
-/** The pair if both files are there. The certificate is written last, so a lone key is no pair. */
-async function readPair(folder: string, name: string): Promise<Pair | undefined> {
-  const paths = [join(folder, `${name}.key`), join(folder, `${name}.pem`)];
-  const [keyPem, certPem] = await Promise.all(
-    paths.map((path) => readFile(path, 'utf8').catch(() => undefined)),
-  );
+/** The pair; undefined where it may be made and has not been, or not to its end. */
+async function readPair(folder: string, name: string, mayMake: boolean): Promise<Pair | undefined> {
+  const paths = [join(folder, `${name}.key`), join(folder, `${name}.pem`)] as const;
+  const keyPem = (await readSecret(paths[0], mayMake))?.toString();
+  const certPem = (await readSecret(paths[1], mayMake))?.toString();
   if (keyPem === undefined || certPem === undefined) return undefined;
   try {
     const key = await toWebKey(createPrivateKey(keyPem));

@@ -60,6 +60,8 @@ export class Broker {
       preConnect: (_client, packet, done) => {
         if (packet.protocolVersion !== 4) done(new Error('MQTT 3.1.1 only'), false);
         else if (packet.will) done(new Error('wills are not taken'), false);
+        // A kept session would queue what the device does not acknowledge, without a bound.
+        else if (!packet.clean) done(new Error('clean sessions only'), false);
         else done(null, true);
       },
       authenticate: (client, _user, _password, done) => {
@@ -118,7 +120,8 @@ export class Broker {
 
   /** Tells every connected device, which renews their leases. */
   async tellAll(): Promise<void> {
-    for (const { deviceId } of this.#sessions.values()) await this.tell(deviceId);
+    const deviceIds = [...this.#sessions.values()].map(({ deviceId }) => deviceId);
+    await Promise.allSettled(deviceIds.map((deviceId) => this.tell(deviceId)));
   }
 
   /** Cuts off every device whose certificate has ended while it was connected. */
@@ -133,18 +136,25 @@ export class Broker {
 
   /** After a change by another process: reloads consent and cuts off what is no longer admitted. */
   async recheck(): Promise<void> {
-    for (const session of this.#sessions.values()) {
-      const { deviceId, client, serial } = session;
-      const certificate = await this.#deps.devices.certificate(serial);
-      const refusal = whyNotAdmitted(client.id, deviceId, certificate, this.#deps.nowUs());
-      if (refusal === undefined) {
-        await this.#deps.consent.load(deviceId);
-        await this.tell(deviceId);
-      } else {
-        this.#deps.log.warn({ deviceId, serial, why: refusal }, 'device cut off');
-        session.guard.destroy();
-      }
+    await Promise.allSettled([...this.#sessions.values()].map((session) => this.#recheck(session)));
+  }
+
+  /** Takes a certificate made anew into use, for connections from now on. */
+  setCertificate(tls: { readonly key: string; readonly cert: string }): void {
+    this.#listener.setCertificate(tls);
+  }
+
+  async #recheck(session: Session): Promise<void> {
+    const { deviceId, client, serial, guard } = session;
+    const certificate = await this.#deps.devices.certificate(serial);
+    const refusal = whyNotAdmitted(client.id, deviceId, certificate, this.#deps.nowUs());
+    if (refusal === undefined) {
+      await this.#deps.consent.load(deviceId);
+      await this.tell(deviceId);
+      return;
     }
+    this.#deps.log.warn({ deviceId, serial, why: refusal }, 'device cut off');
+    guard.destroy();
   }
 
   #listen(): void {
@@ -216,6 +226,9 @@ export class Broker {
     const certificateEndUs = certificate?.not_after_us ?? 0;
     this.#sessions.set(client, { deviceId, accountId, client, guard, serial, certificateEndUs });
     this.#deps.log.info({ deviceId, serial }, 'device connected');
+    // Again, for a revocation that came while the session was not yet known here.
+    const now = await this.#deps.devices.certificate(serial);
+    if (now?.revoked_at_us !== null) return connackError('revoked', NOT_AUTHORIZED);
     guard.authenticated();
     return null;
   }
@@ -226,8 +239,8 @@ export class Broker {
     if (!session || session.guard.destroyed) throw new Error('no session: wills are not taken');
     const allowed = mayPublish(session.deviceId, packet);
     if ('refusal' in allowed) throw new Error(allowed.refusal);
-    const payload =
-      typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+    const sent = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+    const payload = this.#deps.memory.keep(sent);
     try {
       const reply = await this.#deps.collector.take(session, allowed.noun, payload);
       if (reply !== 'stored') {
@@ -241,7 +254,7 @@ export class Broker {
       // What aedes goes on to route is nothing.
       packet.payload = EMPTY;
       packet.retain = false;
-      this.#deps.memory.discard(payload);
+      this.#deps.memory.discard(sent);
       // After this turn, so that PUBACK is on its way before the next PUBLISH is let in.
       setImmediate(() => session.guard.release());
     }

@@ -1,6 +1,7 @@
 // The TLS listener: TLS 1.3, certificates of our own authority only, bounded connections in total
 // and by address. Hands each socket that passed to `accept`.
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { LenscapError } from '../../proto/errors.ts';
@@ -52,6 +53,11 @@ export class Listener {
     return typeof address === 'object' && address ? address.port : port;
   }
 
+  /** For handshakes from now on. */
+  setCertificate(tls: { readonly key: string; readonly cert: string }): void {
+    this.#server.setSecureContext({ ...this.#deps.tls, ...tls, minVersion: 'TLSv1.3' });
+  }
+
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
@@ -60,7 +66,7 @@ export class Listener {
   }
 
   /** Runs before the handshake, so that a flood costs no cryptography. */
-  #count(socket: import('node:net').Socket): void {
+  #count(socket: Socket): void {
     const { maxConnections, maxConnectionsPerAddress } = this.#deps.config;
     const address = socket.remoteAddress ?? '';
     const ofAddress = (this.#byAddress.get(address) ?? 0) + 1;

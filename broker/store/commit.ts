@@ -55,6 +55,8 @@ async function refusals(
     .selectFrom('deleted_ranges')
     .select(['device_id', 'from_us', 'to_us'])
     .where('device_id', 'in', deviceIds)
+    .where('from_us', '<=', Math.max(...group.map(({ row }) => row.start_at_us)))
+    .where('to_us', '>', Math.min(...group.map(({ row }) => row.start_at_us)))
     .execute();
   return group.flatMap((candidate): [Candidate, ErrorCode][] => {
     const { device_id, epoch, start_at_us } = candidate.row;
@@ -169,6 +171,7 @@ async function buried(
   const rows = await trx
     .selectFrom('tombstones')
     .select(['device_id', 'stream_id', 'sequence'])
+    .where('device_id', 'in', [...new Set(segments.map(({ row }) => row.device_id))])
     .where('stream_id', 'in', [...new Set(segments.map(({ row }) => row.stream_id))])
     .where('sequence', 'in', [...new Set(segments.map(({ row }) => row.sequence))])
     .execute();

@@ -1,6 +1,6 @@
 // Rows of policies, of the ledger, and of what is granted now. A record, the device's epoch and its
 // granted scopes change in one transaction or not at all.
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { type GrantedSince, isScope, nextGranted, type Scope } from '../../proto/scopes.ts';
 import type { Index, Tables } from './schema.ts';
 
@@ -13,6 +13,15 @@ export interface Standing {
   readonly granted: GrantedSince;
   /** Hash of the last record; empty before the first. */
   readonly lastHash: string;
+  readonly last: LedgerRow | undefined;
+  /** Every policy ever published, the one in force first. */
+  readonly policies: readonly PolicyRow[];
+}
+
+/** The row of the next epoch, and the scopes then in force. */
+export interface NextRecord {
+  readonly row: LedgerRow;
+  readonly scopes: readonly Scope[];
 }
 
 export class ConsentRows {
@@ -26,34 +35,34 @@ export class ConsentRows {
    * Appends one record for a device. `write` gets where the device stands and returns the row of
    * epoch + 1 with the scopes then in force, or undefined to change nothing.
    */
-  async append(
+  append(
     deviceId: string,
-    write: (standing: Standing) => { row: LedgerRow; scopes: readonly Scope[] } | undefined,
-  ): Promise<{ row: LedgerRow; scopes: readonly Scope[] } | undefined> {
-    return this.#index.transaction().execute(async (trx) => {
-      const standing = await readStanding(trx, deviceId);
-      const next = write(standing);
-      if (!next) return undefined;
-      const { epoch } = next.row;
-      await trx.insertInto('ledger').values(next.row).execute();
-      await trx.updateTable('devices').set({ epoch }).where('device_id', '=', deviceId).execute();
-      await trx.deleteFrom('granted').where('device_id', '=', deviceId).execute();
-      const granted = [...nextGranted(standing.granted, epoch, next.scopes)];
-      if (granted.length > 0)
-        await trx
-          .insertInto('granted')
-          .values(granted.map(([scope, since]) => grantedRow(deviceId, scope, since)))
-          .execute();
-      return next;
-    });
+    write: (standing: Standing) => NextRecord | undefined,
+  ): Promise<boolean> {
+    return this.#index.transaction().execute((trx) => appendIn(trx, deviceId, write));
   }
 
-  /** The latest record and what is granted under it, read at one moment. */
-  inForce(deviceId: string): Promise<{ row: LedgerRow | undefined; standing: Standing }> {
-    return this.#index.transaction().execute(async (trx) => ({
-      row: await new ConsentRows(trx).last(deviceId),
-      standing: await readStanding(trx, deviceId),
-    }));
+  /**
+   * Publishes a policy and appends what it means for each device that has a record, all of it or
+   * nothing. Returns the devices for which `write` returned a record.
+   */
+  async publish(
+    policy: PolicyRow,
+    write: (deviceId: string, standing: Standing) => NextRecord | undefined,
+  ): Promise<string[]> {
+    return this.#index.transaction().execute(async (trx) => {
+      await trx.insertInto('policies').values(policy).execute();
+      const devices = await trx
+        .selectFrom('devices')
+        .select('device_id')
+        .where('epoch', '>', 0)
+        .execute();
+      const changed: string[] = [];
+      for (const { device_id } of devices)
+        if (await appendIn(trx, device_id, (standing) => write(device_id, standing)))
+          changed.push(device_id);
+      return changed;
+    });
   }
 
   standing(deviceId: string): Promise<Standing> {
@@ -79,10 +88,6 @@ export class ConsentRows {
       .executeTakeFirst();
   }
 
-  async addPolicy(row: PolicyRow): Promise<void> {
-    await this.#index.insertInto('policies').values(row).execute();
-  }
-
   policy(): Promise<PolicyRow | undefined> {
     return this.#index
       .selectFrom('policies')
@@ -90,6 +95,10 @@ export class ConsentRows {
       .orderBy('version', 'desc')
       .limit(1)
       .executeTakeFirst();
+  }
+
+  policies(): Promise<PolicyRow[]> {
+    return this.#index.selectFrom('policies').selectAll().orderBy('version').execute();
   }
 
   policyByHash(sha256: string): Promise<PolicyRow | undefined> {
@@ -121,18 +130,41 @@ export async function readGranted(
   return all;
 }
 
-async function readStanding(index: Kysely<Tables>, deviceId: string): Promise<Standing> {
-  const last = await index
+async function appendIn(
+  trx: Transaction<Tables>,
+  deviceId: string,
+  write: (standing: Standing) => NextRecord | undefined,
+): Promise<boolean> {
+  const standing = await readStanding(trx, deviceId);
+  const next = write(standing);
+  if (!next) return false;
+  const { epoch } = next.row;
+  await trx.insertInto('ledger').values(next.row).execute();
+  await trx.updateTable('devices').set({ epoch }).where('device_id', '=', deviceId).execute();
+  await trx.deleteFrom('granted').where('device_id', '=', deviceId).execute();
+  const granted = [...nextGranted(standing.granted, epoch, next.scopes)];
+  if (granted.length > 0)
+    await trx
+      .insertInto('granted')
+      .values(granted.map(([scope, since]) => grantedRow(deviceId, scope, since)))
+      .execute();
+  return true;
+}
+
+async function readStanding(trx: Transaction<Tables>, deviceId: string): Promise<Standing> {
+  const last = await trx
     .selectFrom('ledger')
-    .select(['epoch', 'hash'])
+    .selectAll()
     .where('device_id', '=', deviceId)
     .orderBy('epoch', 'desc')
     .limit(1)
     .executeTakeFirst();
-  const granted = await readGranted(index, [deviceId]);
+  const granted = await readGranted(trx, [deviceId]);
   return {
     epoch: last?.epoch ?? 0,
     granted: granted.get(deviceId) ?? new Map(),
     lastHash: last?.hash ?? '',
+    last,
+    policies: await trx.selectFrom('policies').selectAll().orderBy('version', 'desc').execute(),
   };
 }

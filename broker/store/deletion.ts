@@ -33,7 +33,7 @@ export class Deletion {
   }
 
   /**
-   * Deletes every segment that begins in the span, and refuses later uploads of that time.
+   * Deletes every segment and gap that begins in the span, and refuses later uploads of that time.
    * Returns how many were deleted now.
    */
   async range({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
@@ -58,6 +58,10 @@ export class Deletion {
       .where('device_id', '=', deviceId)
       .where('received_at_us', '<', beforeUs)
       .execute();
+    // A segment that comes later still is answered STREAM_UNKNOWN, and its stream is sent again.
+    await sql`delete from streams where device_id = ${deviceId} and received_at_us < ${beforeUs}
+      and not exists (select 1 from segments where segments.device_id = streams.device_id
+        and segments.stream_id = streams.stream_id)`.execute(this.#index);
     await this.finish();
     return count;
   }
@@ -86,7 +90,13 @@ export class Deletion {
 
   async #bury(condition: ReturnType<typeof sql>, nowUs: number, range?: Span): Promise<number> {
     return this.#index.transaction().execute(async (trx) => {
-      if (range)
+      if (range) {
+        await trx
+          .deleteFrom('gaps')
+          .where('device_id', '=', range.deviceId)
+          .where('start_at_us', '>=', range.fromUs)
+          .where('start_at_us', '<', range.toUs)
+          .execute();
         await trx
           .insertInto('deleted_ranges')
           .values({
@@ -96,6 +106,7 @@ export class Deletion {
             deleted_at_us: nowUs,
           })
           .execute();
+      }
       await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us)
         select device_id, stream_id, sequence, blob_id, ${nowUs} from segments where ${condition}`.execute(
         trx,

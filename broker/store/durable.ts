@@ -1,8 +1,9 @@
 // Files that survive a power cut: written, synced, renamed into place, and the folder synced.
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { LenscapError } from '../../proto/errors.ts';
 
 /** Writes a whole file so that after a crash either nothing or all of it is there. */
 export async function writeFileDurably(
@@ -36,6 +37,22 @@ export function syncFolderNow(path: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * The content of a secret, or undefined where it may be made: the file is not there, and nothing that
+ * depends on it is either. @throws STORE_CORRUPT when it is lost, STORE_FAILED when it cannot be read.
+ */
+export async function readSecret(path: string, mayMake: boolean): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!isAbsent)
+      throw new LenscapError('STORE_FAILED', `${path} cannot be read`, { cause: error });
+    if (mayMake) return undefined;
+    throw new LenscapError('STORE_CORRUPT', `${path} is lost; restore it from a backup`);
   }
 }
 

@@ -1,10 +1,10 @@
 // The root key and the account keys. Account keys lie wrapped by the root key, each in its own file,
 // so that unlinking that file makes everything of the account unreadable, backups included.
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
-import { makeFolder, syncFolder, writeFileDurably } from './durable.ts';
+import { makeFolder, readSecret, syncFolder, writeFileDurably } from './durable.ts';
 import { seal, unseal } from './seal.ts';
 
 const KEY_BYTES = 32;
@@ -19,12 +19,12 @@ export class Keys {
     this.#folder = folder;
   }
 
-  /** Opens `keys/` of the data folder; makes the root key when there is none. */
-  static async open(folder: string): Promise<Keys> {
+  /** Opens `keys/` of the data folder; makes the root key in a new installation. */
+  static async open(folder: string, isNew: boolean): Promise<Keys> {
     const accounts = join(folder, 'accounts');
     await makeFolder(accounts);
     const path = join(folder, 'root.key');
-    const root = await readOptional(path);
+    const root = await readSecret(path, isNew);
     if (root?.byteLength === KEY_BYTES) return new Keys(root, accounts);
     if (root) throw new LenscapError('STORE_CORRUPT', `${path} is no key of 32 bytes; restore it`);
     const made = randomBytes(KEY_BYTES);
@@ -47,9 +47,8 @@ export class Keys {
   async account(accountId: string): Promise<Buffer> {
     const known = this.#accounts.get(accountId);
     if (known) return known;
-    const wrapped = await readOptional(join(this.#folder, accountId));
-    if (!wrapped)
-      throw new LenscapError('STORE_CORRUPT', `the key of account ${accountId} is gone`);
+    const wrapped = await readSecret(join(this.#folder, accountId), false);
+    if (!wrapped) throw new LenscapError('BUG', 'a lost key was not noticed');
     const key = unseal(this.#root, ['account-key', accountId], wrapped);
     this.#accounts.set(accountId, key);
     return key;
@@ -59,14 +58,5 @@ export class Keys {
     this.#accounts.delete(accountId);
     await rm(join(this.#folder, accountId), { force: true });
     await syncFolder(this.#folder);
-  }
-}
-
-async function readOptional(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
   }
 }

@@ -4,7 +4,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Enough that a view in front (an MQTT topic) belongs to the same message and to nothing else. */
+/**
+ * What may stand before a message in its allocation: an MQTT topic, or the end of the message before.
+ * INVARIANT: no message of this size or less is ever used as a view; see `keep`.
+ */
 const MAX_HEAD_BYTES = 512;
 const MIN_BYTES = 4096;
 /**
@@ -23,6 +26,11 @@ export class MediaMemory {
     setFlagsFromString('--expose-gc');
     const collect: (options: { type: 'minor' }) => void = runInNewContext('gc');
     this.#collectYoung = () => collect({ type: 'minor' });
+  }
+
+  /** The message itself, or a copy when it may lie in front of one that is discarded before it. */
+  keep(message: Buffer): Buffer {
+    return message.byteLength <= MAX_HEAD_BYTES ? Buffer.from(message) : message;
   }
 
   /**

@@ -153,6 +153,11 @@ const STATEMENTS = [
     from_us integer not null, to_us integer not null, deleted_at_us integer not null) strict`,
   `create trigger ledger_is_append_only before update on ledger
     begin select raise(abort, 'the ledger is append-only'); end`,
+  `create trigger ledger_is_never_deleted before delete on ledger
+    begin select raise(abort, 'the ledger is append-only'); end`,
+  `create trigger ledger_is_never_replaced before insert on ledger
+    when exists (select 1 from ledger where device_id = new.device_id and epoch = new.epoch)
+    begin select raise(abort, 'the ledger is append-only'); end`,
 ];
 
 /** Makes the tables of an empty index. @throws STORE_FAILED for an index of another version. */

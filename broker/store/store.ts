@@ -1,6 +1,8 @@
 // The whole store of a data folder: index, objects and keys, opened and closed together.
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { LenscapError } from '../../proto/errors.ts';
 import { Accounts } from './accounts.ts';
 import { type Blobs, FileBlobs } from './blobs.ts';
 import { ConsentRows } from './consent-rows.ts';
@@ -28,13 +30,23 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Whether nothing depends on the secrets of a folder yet, so that they may be made. */
+export function isNewInstallation(folder: string): boolean {
+  return !existsSync(join(folder, 'index.db'));
+}
+
 /** Opens the store in `folder`; the first time makes it. Wall time in microseconds by `nowUs`. */
 export async function openStore(folder: string, nowUs: () => number): Promise<Store> {
+  const isNew = isNewInstallation(folder);
   await makeFolder(folder);
-  const keys = await Keys.open(join(folder, 'keys'));
+  const keys = await Keys.open(join(folder, 'keys'), isNew);
   const sqlite = await openSqliteIndex(join(folder, 'index.db'));
   const { index, commit } = sqlite;
-  await migrate(index, nowUs(), randomUUID());
+  await migrate(index, nowUs(), randomUUID()).catch((error: unknown) => {
+    if (error instanceof LenscapError && error.code !== 'STORE_FAILED') throw error;
+    const detail = `${join(folder, 'index.db')} cannot be opened; restore it from a backup`;
+    throw new LenscapError('STORE_CORRUPT', detail, { cause: error });
+  });
   const blobs = await FileBlobs.open(join(folder, 'blobs'), nowUs);
   const failed = Promise.race([sqlite.failed, blobs.failed]);
   // Who does not wait for it is not to end by it.

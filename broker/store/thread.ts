@@ -13,7 +13,7 @@ type Answer<A, F> =
   | { readonly id: number; readonly failure: F };
 
 /** Small heaps: what passes through is memory outside of them. */
-const LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 };
+const LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 512 };
 
 /** The asking side: questions Q, answers A, failures F that cross as plain data. */
 export class Thread<Q, A, F> {

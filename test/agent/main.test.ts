@@ -114,6 +114,8 @@ t.test('a consented camera records, obeys a withdrawal, and ends in order', asyn
   t.ok(segments() > atStop, 'the segment under way is sent');
   t.notOk(isAlive(second ?? ''), 'no child is left');
   t.ok(readFileSync(join(run.dir, 'state', 'grant')).length > 0);
+  const { epoch } = JSON.parse(readFileSync(join(run.dir, 'state', 'last-pictures'), 'utf8'));
+  t.equal(epoch, 3, 'it is noted up to where there are pictures');
 });
 
 t.test('without consent nothing is captured, and nothing but the wait goes on', async (t) => {

@@ -58,11 +58,21 @@ async function settle(folder: string): Promise<House> {
   const config = await readServerConfig(folder, undefined);
   const email = 'owner@demo.invalid';
   const password = randomBytes(12).toString('base64url');
-  const deviceId = await withInstallation(folder, config, async (installation) => {
-    await addAccount(installation, email, password);
-    const out = join(folder, 'identity.json');
-    return addDevice(installation, config, { email, name: 'demo camera', out, server: undefined });
-  });
+  const deviceId = await withInstallation(
+    folder,
+    config,
+    async (installation) => {
+      await addAccount(installation, email, password);
+      const out = join(folder, 'identity.json');
+      return addDevice(installation, config, {
+        email,
+        name: 'demo camera',
+        out,
+        server: undefined,
+      });
+    },
+    { mayMake: true },
+  );
   await writeFile(known, JSON.stringify({ email, password, deviceId }), { mode: 0o600 });
   return { folder, email, password, deviceId };
 }

@@ -156,14 +156,14 @@ attempt('the server speaks TLS 1.3 only, and is who the bundle says', async (t) 
 
 attempt('an expired certificate is refused, and ends a connection that outlives it', async (t) => {
   const folder = join(house.folder, 'ca');
-  const past = await Authority.open(folder, () => Date.now() - 2 * DAY_MS);
+  const past = await Authority.open(folder, () => Date.now() - 2 * DAY_MS, false);
   const dead = await past.device(thief.id, 1);
   const over = { cert: dead.certificate, key: dead.privateKey };
   const device = await TestDevice.tryConnect(thief.bundle, { over });
   await device.closed;
   t.equal(device.connack, undefined, 'by TLS');
 
-  const now = await Authority.open(folder, Date.now);
+  const now = await Authority.open(folder, Date.now, false);
   const short = await now.device(thief.id, 3000 / DAY_MS);
   const certificate = {
     serial: short.serial,
@@ -183,7 +183,7 @@ attempt('an expired certificate is refused, and ends a connection that outlives 
 });
 
 attempt('a certificate that the server did not record is refused', async (t) => {
-  const authority = await Authority.open(join(house.folder, 'ca'), Date.now);
+  const authority = await Authority.open(join(house.folder, 'ca'), Date.now, false);
   for (const name of [thief.id, 'cam-aaaaaaaaaaaaaaaa', 'localhost']) {
     const { certificate, privateKey } = await authority.device(name, 1);
     const over = { cert: certificate, key: privateKey };

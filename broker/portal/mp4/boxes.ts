@@ -1,6 +1,7 @@
 // ISO BMFF boxes as views of a buffer, and building them. Every size is checked against what
 // surrounds it: damaged bytes give STORE_CORRUPT, never a read beyond their end.
 import { LenscapError } from '../../../proto/errors.ts';
+import { MAX_CHUNKS } from '../../../proto/segment.ts';
 
 export interface Box {
   readonly type: string;
@@ -13,6 +14,8 @@ export interface Box {
 }
 
 const HEADER_BYTES = 8;
+/** More than a segment of the most chunks has at one level. */
+const MAX_BOXES = 4 * MAX_CHUNKS;
 const LARGE_HEADER_BYTES = 16;
 
 /** The boxes that fill `bytes`. @throws STORE_CORRUPT. */
@@ -20,6 +23,8 @@ export function parseBoxes(bytes: Buffer): Box[] {
   const boxes: Box[] = [];
   for (let start = 0; start < bytes.length; ) {
     const box = boxAt(bytes, start);
+    // Views cost far more than the eight bytes that a hostile box may have.
+    if (boxes.length >= MAX_BOXES) throw corrupt('there are too many boxes');
     boxes.push(box);
     start += box.bytes.length;
   }

@@ -53,8 +53,13 @@ function placeFor(mdat: Buffer, sampleAt: number, { lengthBytes }: ParameterSets
   return sampleAt + delimiterBytes(mdat.subarray(sampleAt), lengthBytes);
 }
 
+/** A minute of the shortest audio frames, and far more than a chunk has. */
+const MAX_SAMPLES = 100_000;
+
 /** The run with every size written out, the first one grown. */
 function grownRun(run: Run, defaultBytes: number, grown: number): Run {
+  // Without sizes of its own a run may claim any number of samples.
+  if (run.samples > MAX_SAMPLES) throw corrupt('a run claims too many samples');
   const reader = new WordReader(run.table);
   const table: number[] = [];
   if (run.flags & TRUN_FIRST_FLAGS) table.push(reader.next());

@@ -9,7 +9,7 @@ import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import type { Test } from 'tap';
-import { Capture, type CaptureConfig } from '../../../agent/capture/capture.ts';
+import { Capture, type CaptureConfig, type CaptureDeps } from '../../../agent/capture/capture.ts';
 import { systemClock } from '../../../agent/clock.ts';
 import type { SourceConfig } from '../../../proto/agent-config.ts';
 import type { Gap } from '../../../proto/gap.ts';
@@ -75,7 +75,11 @@ export class Recording {
   readonly #news = new EventEmitter();
   readonly ended: Promise<void>;
 
-  constructor(config: CaptureConfig, audio = true) {
+  constructor(
+    config: CaptureConfig,
+    audio = true,
+    more: Partial<Pick<CaptureDeps, 'clock' | 'childEnv'>> = {},
+  ) {
     const sink = {
       stream: (stream: Stream) => this.#note('stream', () => this.streams.push(stream)),
       segment: (header: SegmentHeader, chunks: readonly Uint8Array[]) =>
@@ -100,6 +104,7 @@ export class Recording {
       random: () => 0,
       bootId: BOOT_ID,
       sink,
+      ...more,
     });
     const permit = { epoch: 7, audio, revoked: this.#revoke.signal };
     this.ended = capture.run(this.#stop.signal, permit).then(() => {

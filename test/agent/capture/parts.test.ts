@@ -1,12 +1,14 @@
 // The small parts of supervision: back-off, outages, watchdog, faults, credentials; and the
 // recorder when the wall clock jumps.
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pino } from 'pino';
 import t from 'tap';
-import { backoffMs } from '../../../agent/capture/backoff.ts';
+import { backoffMs, failuresInRow } from '../../../agent/capture/backoff.ts';
 import { readCredentials } from '../../../agent/capture/credentials.ts';
 import { captureError, redact } from '../../../agent/capture/faults.ts';
+import { LastPictures } from '../../../agent/capture/last-pictures.ts';
 import { Outage } from '../../../agent/capture/outage.ts';
 import { Recorder } from '../../../agent/capture/recorder.ts';
 import { Watchdog } from '../../../agent/capture/watchdog.ts';
@@ -28,7 +30,8 @@ t.test(
   async (t) => {
     const gaps: Gap[] = [];
     const clock = { wallUs: () => 9_000_000, monoUs: () => 1000 };
-    const outage = new Outage({ clock, bootId: BOOT_ID, epoch: 3, onGap: (gap) => gaps.push(gap) });
+    const outage = new Outage({ clock, bootId: BOOT_ID, onGap: (gap) => gaps.push(gap) });
+    outage.due(3);
     outage.covered(2000, 500);
     t.strictSame(gaps, [], 'a start is no outage');
     outage.begin('capture_crashed', 'CAPTURE_FAILED');
@@ -56,6 +59,90 @@ t.test(
     t.equal(gaps.length, 2, 'pictures that overlap leave no gap');
   },
 );
+
+t.test('a restart under consent that lasted is a gap of the epoch it began in', async (t) => {
+  const gaps: Gap[] = [];
+  const time = { mono: 1000 };
+  const clock = { wallUs: () => 9_000_000 + time.mono, monoUs: () => time.mono };
+  const outage = new Outage({ clock, bootId: BOOT_ID, onGap: (gap) => gaps.push(gap) });
+  outage.due(3);
+  outage.covered(1000, 500);
+  outage.resume(4, null);
+  outage.covered(1800, 200);
+  t.match(gaps, [{ startMonoUs: 1500, durationUs: 300, reason: 'capture_restarted', epoch: 3 }]);
+  t.equal(gaps[0]?.code, null);
+  outage.begin('source_lost', 'CAPTURE_ENDED');
+  outage.resume(5, null);
+  outage.covered(2500, 500);
+  t.match(gaps[1], { startMonoUs: 2000, durationUs: 500, reason: 'source_lost', epoch: 4 });
+  outage.resume(6, null);
+  time.mono = 3300;
+  outage.begin('source_stalled', 'CAPTURE_STALLED');
+  outage.covered(4000, 500);
+  t.match(gaps.slice(2), [
+    { startMonoUs: 3000, durationUs: 300, reason: 'capture_restarted', epoch: 5 },
+    { startMonoUs: 3300, durationUs: 700, reason: 'source_stalled', epoch: 6 },
+  ]);
+  outage.due(7);
+  outage.covered(9000, 500);
+  t.equal(gaps.length, 4, 'where nothing was consented to, nothing is missing');
+});
+
+t.test('a stop of the agent is a gap, by the wall clock where the machine was off', async (t) => {
+  const OTHER = '99999999-89ab-cdef-0123-456789abcdef';
+  for (const { bootId, endMonoUs, endAtUs, wall, want } of [
+    { bootId: BOOT_ID, endMonoUs: 400, endAtUs: 9, wall: 5e6, want: { durationUs: 1600 } },
+    { bootId: OTHER, endMonoUs: 7e9, endAtUs: 2e6, wall: 5e6, want: { durationUs: 3_001_000 } },
+    { bootId: OTHER, endMonoUs: 7e9, endAtUs: 6e6, wall: 5e6, want: undefined },
+  ]) {
+    const gaps: Gap[] = [];
+    const clock = { wallUs: () => wall, monoUs: () => 1000 };
+    const outage = new Outage({ clock, bootId: BOOT_ID, onGap: (gap) => gaps.push(gap) });
+    outage.resume(5, { bootId, endMonoUs, endAtUs, epoch: 2 });
+    outage.covered(2000, 500);
+    const same = { bootId, startMonoUs: endMonoUs, epoch: 2, reason: 'agent_stopped', code: null };
+    t.match(gaps, want === undefined ? [] : [{ ...same, ...want }]);
+    t.equal(gaps.length, want === undefined ? 0 : 1);
+    outage.begin('source_lost', 'CAPTURE_ENDED');
+    outage.covered(3000, 500);
+    t.match(gaps.at(-1), { startMonoUs: 2500, durationUs: 500, bootId: BOOT_ID, epoch: 5 });
+  }
+});
+
+t.test('the last pictures are known after a restart, and nonsense is nothing', async (t) => {
+  const path = join(t.testdir(), 'last');
+  const time = { mono: 10e6 };
+  const clock = { wallUs: () => 0, monoUs: () => time.mono };
+  const make = (to = path) =>
+    new LastPictures({ path: to, bootId: BOOT_ID, clock, log: pino({ level: 'silent' }) });
+  const last = make();
+  t.equal(last.read(), null);
+  last.save();
+  t.equal(last.read(), null, 'nothing was noted');
+  const stretch = { startAtUs: 100, startMonoUs: 10, durationUs: 5, epoch: 3 };
+  last.note(stretch);
+  const first = { bootId: BOOT_ID, endMonoUs: 15, endAtUs: 105, epoch: 3 };
+  t.strictSame(make().read(), first);
+  time.mono += 1e6;
+  last.note({ ...stretch, startMonoUs: 15 });
+  t.strictSame(make().read(), first, 'not written for every segment');
+  last.note({ ...stretch, bootId: '99999999-89ab-cdef-0123-456789abcdef', startMonoUs: 7e9 });
+  last.save();
+  t.match(make().read(), { endMonoUs: 20 });
+  for (const nonsense of ['', '{', 'null', '{"endMonoUs":1}', '{"bootId":1,"epoch":-1}']) {
+    writeFileSync(path, nonsense);
+    t.equal(make().read(), null);
+  }
+  const nowhere = make(join(path, 'no', 'folder'));
+  nowhere.note(stretch);
+  t.equal(nowhere.read(), null);
+});
+
+t.test('only pictures make a capture healthy', async (t) => {
+  t.equal(failuresInRow(4, { fromUs: undefined, untilUs: 999e6 }), 5);
+  t.equal(failuresInRow(4, { fromUs: 0, untilUs: 59e6 }), 5);
+  t.equal(failuresInRow(4, { fromUs: 10e6, untilUs: 70e6 }), 1);
+});
 
 t.test('the watchdog barks once after silence, and never when stopped', async (t) => {
   const barks: number[] = [];

@@ -94,6 +94,24 @@ for (const [name, { chunks, cuts }] of Object.entries(cases))
     t.strictSame(segment(chunks), cuts);
   });
 
+t.test('sound without pictures is not held without limit', async (t) => {
+  const alone = new Segmenter(LIMITS);
+  alone.push(chunk('a', 0, 100, 600));
+  t.throws(() => alone.push(chunk('a', 100, 200, 600)), { code: 'CAPTURE_FAILED' });
+  const tiny = new Segmenter(LIMITS);
+  for (let at = 0; at < 100; at += 1) tiny.push(chunk('a', at, at + 1, 0));
+  t.throws(() => tiny.push(chunk('a', 100, 101, 0)), { code: 'CAPTURE_FAILED' });
+  const behind = new Segmenter(LIMITS);
+  behind.push(chunk('V', 0, 100));
+  behind.push(chunk('a', 0, 100, 600));
+  t.throws(() => behind.push(chunk('a', 100, 200, 600)), { code: 'CAPTURE_NO_KEYFRAME' });
+  const long = new Segmenter(LIMITS);
+  for (let at = 0; at < 100; at += 1) {
+    t.doesNotThrow(() => long.push(chunk('V', 500 * at, 500 * (at + 1), 100)));
+    t.doesNotThrow(() => long.push(chunk('a', 500 * at, 500 * (at + 1), 100)));
+  }
+});
+
 t.test('a source without keyframes is an error, and what was begun can be had', async (t) => {
   const never = new Segmenter(LIMITS);
   t.equal(never.push(chunk('v', 0, 1900)), undefined);

@@ -81,18 +81,38 @@ t.test('a child that hangs is noticed within 5 s and replaced', async (t) => {
 });
 
 t.test('hardware that is not there is named', async (t) => {
-  for (const { source, audio, code } of [
+  for (const { source, code } of [
     { source: { type: 'v4l2', device: '/dev/video99', format: 'raw' }, code: 'CAPTURE_NO_SOURCE' },
     { source: { type: 'v4l2', device: '/dev/null', format: 'h264' }, code: 'CAPTURE_NO_SOURCE' },
     { source: { type: 'libcamera', camera: 'none such' }, code: 'CAPTURE_NO_SOURCE' },
-    { source: TEST, audio: { source: 'alsa', device: 'hw:99' }, code: 'CAPTURE_NO_SOURCE' },
   ] as const) {
-    const recording = new Recording(captureConfig(source, audio ? { audio } : {}));
+    const recording = new Recording(captureConfig(source));
     await recording.until('the error', () => recording.log.includes('"waitMs"'));
     await recording.stop();
     t.match(recording.gaps, [{ reason: 'source_lost', code }], `${source.type}: ${recording.log}`);
     t.match(recording.log, /check /);
   }
+});
+
+t.test('pictures go on without a microphone that is missing', async (t) => {
+  const audio = { source: 'alsa', device: 'hw:99' } as const;
+  const recording = new Recording(captureConfig(TEST, { audio }));
+  await recording.until('a segment', () => recording.segments.length > 0);
+  await recording.stop();
+  t.strictSame(recording.streams[0]?.scopes, ['video']);
+  t.match(recording.gaps, [{ reason: 'source_lost', code: 'CAPTURE_NO_SOURCE' }]);
+  t.match(recording.log, /check audio.device/);
+  t.equal(recording.log.split('without sound').length, 2, 'said once');
+});
+
+t.test('waiting long in vain does not count as health', async (t) => {
+  let calls = 0;
+  const clock = { wallUs: () => Date.now() * 1000, monoUs: () => ++calls * 100e6 };
+  const source = { type: 'v4l2', device: '/dev/video99', format: 'raw' } as const;
+  const recording = new Recording(captureConfig(source), true, { clock });
+  await recording.until('a third failure', () => recording.log.includes('"failures":3'));
+  await recording.stop();
+  t.strictSame(recording.streams, []);
 });
 
 t.test('an encoder that does not exist or work here is CAPTURE_UNSUPPORTED', async (t) => {

@@ -9,7 +9,7 @@ const DEVICE = 'cam-abcdefghijklmnop';
 
 t.test('certificates are what OpenSSL accepts for their purpose, and for no other', async (t) => {
   const folder = t.testdir();
-  const authority = await Authority.open(folder, Date.now);
+  const authority = await Authority.open(folder, Date.now, true);
   const device = await authority.device(DEVICE, 90);
   const server = await authority.server(['localhost', '127.0.0.1']);
   writeFileSync(join(folder, 'device.pem'), device.certificate);
@@ -35,9 +35,9 @@ t.test('certificates are what OpenSSL accepts for their purpose, and for no othe
 
 t.test('the authority stays the same over restarts, its keys are for its user alone', async (t) => {
   const folder = t.testdir();
-  const first = await Authority.open(folder, Date.now);
+  const first = await Authority.open(folder, Date.now, true);
   const { cert } = await first.server(['localhost']);
-  const second = await Authority.open(folder, Date.now);
+  const second = await Authority.open(folder, Date.now, true);
   t.equal(second.certificate, first.certificate);
   t.equal((await second.server(['localhost'])).cert, cert);
   t.not(
@@ -51,20 +51,23 @@ t.test('the authority stays the same over restarts, its keys are for its user al
 
 t.test("the server's certificate is made anew a month before it ends", async (t) => {
   const folder = t.testdir();
-  const { cert } = await (await Authority.open(folder, Date.now)).server(['localhost']);
-  const later = await Authority.open(folder, () => Date.now() + 340 * 86_400_000);
+  const { cert } = await (await Authority.open(folder, Date.now, true)).server(['localhost']);
+  const later = await Authority.open(folder, () => Date.now() + 340 * 86_400_000, false);
   t.not((await later.server(['localhost'])).cert, cert);
 });
 
 t.test('a damaged authority is named and not replaced', async (t) => {
   const folder = t.testdir();
-  await Authority.open(folder, Date.now);
+  await Authority.open(folder, Date.now, true);
   writeFileSync(join(folder, 'ca.key'), 'nonsense');
-  await t.rejects(Authority.open(folder, Date.now), { code: 'STORE_CORRUPT', message: /ca\.key/ });
+  await t.rejects(Authority.open(folder, Date.now, true), {
+    code: 'STORE_CORRUPT',
+    message: /ca\.key/,
+  });
 });
 
 t.test('each device has a key of its own', async (t) => {
-  const authority = await Authority.open(t.testdir(), Date.now);
+  const authority = await Authority.open(t.testdir(), Date.now, true);
   const [one, two] = await Promise.all([authority.device(DEVICE, 1), authority.device(DEVICE, 1)]);
   t.not(one.privateKey, two.privateKey);
   t.ok(new X509Certificate(one.certificate).publicKey.equals(createPublicKey(one.privateKey)));

@@ -25,7 +25,7 @@ export async function putEpoch(
   deviceId: string,
   scopes: readonly Scope[],
 ): Promise<number> {
-  const next = await store.consent.append(deviceId, ({ epoch, lastHash }) => ({
+  await store.consent.append(deviceId, ({ epoch, lastHash }) => ({
     row: {
       device_id: deviceId,
       epoch: epoch + 1,
@@ -36,7 +36,7 @@ export async function putEpoch(
     },
     scopes,
   }));
-  return next?.row.epoch ?? 0;
+  return (await store.consent.standing(deviceId)).epoch;
 }
 
 /** Device at epoch 1 with video granted and one stream stored. */

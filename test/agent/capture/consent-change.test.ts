@@ -1,0 +1,142 @@
+// What a change of consent does to a capture that runs: real gate, real pictures.
+import { join } from 'node:path';
+import { pino } from 'pino';
+import t, { type Test } from 'tap';
+import { Camera, consentedSink } from '../../../agent/camera.ts';
+import { Capture } from '../../../agent/capture/capture.ts';
+import { LastPictures } from '../../../agent/capture/last-pictures.ts';
+import { wantsSound } from '../../../agent/capture/pipeline.ts';
+import { systemClock } from '../../../agent/clock.ts';
+import { MemorySpool } from '../../../agent/spool/memory-spool.ts';
+import type { Gap } from '../../../proto/gap.ts';
+import type { SegmentHeader } from '../../../proto/segment.ts';
+import type { Stream } from '../../../proto/stream.ts';
+import { grant, makeGate } from '../consent/grants.ts';
+import { eventually } from '../uplink/rig.ts';
+import { BOOT_ID, captureConfig, type Overrides } from './harness.ts';
+
+/** A camera with a gate that obeys the grants it is told, and all that it handed on. */
+function start(dir: string, over: Overrides = {}) {
+  const { gate } = makeGate(dir);
+  const got = { streams: [] as Stream[], segments: [] as SegmentHeader[], gaps: [] as Gap[] };
+  const log = pino({ level: 'silent' });
+  const short = { segment: { durationMs: 500 }, video: { keyframeIntervalMs: 500 } };
+  const config = captureConfig({ type: 'test' }, { ...short, ...over });
+  const spool = new MemorySpool({ maxBytes: 64 << 20, onOverflow: () => undefined });
+  const path = join(dir, 'last');
+  const last = new LastPictures({ path, bootId: BOOT_ID, clock: systemClock, log });
+  const sink = consentedSink(spool, gate, last);
+  const handOn: typeof sink = {
+    stream: (stream) => {
+      got.streams.push(stream);
+      sink.stream(stream);
+    },
+    segment: (header, chunks) => {
+      got.segments.push(header);
+      sink.segment(header, chunks);
+    },
+    gap: (gap) => {
+      got.gaps.push(gap);
+      sink.gap(gap);
+    },
+  };
+  const deps = { config, log, clock: systemClock, random: () => 0, bootId: BOOT_ID };
+  const capture = new Capture({ ...deps, sink: handOn });
+  const isWanted = wantsSound(config.source, config.audio);
+  const camera = new Camera({ gate, capture, wantsSound: isWanted, last, log });
+  const stop = new AbortController();
+  const ended = camera.run(stop.signal);
+  return {
+    gate,
+    ...got,
+    stop: () => {
+      stop.abort();
+      return ended;
+    },
+  };
+}
+type Run = ReturnType<typeof start>;
+
+const segmentsOf = (run: Run, at: number) =>
+  run.segments.filter(({ streamId }) => streamId === run.streams[at]?.streamId);
+
+async function recorded(run: Run, at: number): Promise<void> {
+  await eventually(`a segment of stream ${at}`, () => segmentsOf(run, at).length > 0);
+}
+
+/** The gap fills all between two stretches of pictures. */
+function fills(t: Test, gap: Gap | undefined, before?: SegmentHeader, after?: SegmentHeader): void {
+  const fromUs = (before?.startMonoUs ?? 0) + (before?.durationUs ?? 0);
+  t.equal(gap?.startMonoUs, fromUs);
+  t.equal(fromUs + (gap?.durationUs ?? 0), after?.startMonoUs);
+}
+
+t.test('sound that is granted or withdrawn leaves a gap, pictures withdrawn none', async (t) => {
+  const run = start(t.testdir());
+  run.gate.accept(grant(1, ['video']));
+  await recorded(run, 0);
+  run.gate.accept(grant(2, ['video', 'audio'], {}, { video: 1 }));
+  await recorded(run, 1);
+  run.gate.accept(grant(3, ['video'], {}, { video: 1 }));
+  await recorded(run, 2);
+  run.gate.accept(grant(4, []));
+  run.gate.accept(grant(5, ['video']));
+  await recorded(run, 3);
+  run.gate.accept(grant(6, []));
+  await eventually('the cap is on', () => run.gate.permit() === null);
+  run.gate.accept(grant(7, ['video']));
+  await recorded(run, 4);
+  await run.stop();
+  t.same(
+    run.streams.map(({ epoch, scopes }) => [epoch, scopes.length]),
+    [
+      [1, 1],
+      [2, 2],
+      [2, 1],
+      [5, 1],
+      [7, 1],
+    ],
+  );
+  t.match(run.gaps, [
+    { reason: 'capture_restarted', epoch: 1, code: null },
+    { reason: 'capture_restarted', epoch: 2, code: null },
+  ]);
+  t.equal(run.gaps.length, 2);
+  fills(t, run.gaps[0], segmentsOf(run, 0).at(-1), segmentsOf(run, 1)[0]);
+  fills(t, run.gaps[1], segmentsOf(run, 1).at(-1), segmentsOf(run, 2)[0]);
+});
+
+t.test('sound that is granted to a camera without any restarts nothing', async (t) => {
+  const run = start(t.testdir(), { audio: { source: 'none' } });
+  run.gate.accept(grant(1, ['video']));
+  await recorded(run, 0);
+  const before = run.segments.length;
+  run.gate.accept(grant(2, ['video', 'audio'], {}, { video: 1 }));
+  await eventually('more of the same', () => run.segments.length >= before + 2);
+  t.equal(run.streams.length, 1);
+  run.gate.accept(grant(3, ['audio'], {}, { audio: 2 }));
+  const atWithdrawal = run.segments.length;
+  await run.stop();
+  t.equal(run.segments.length, atWithdrawal, 'and the first permit is still revoked');
+});
+
+t.test('a stop of the agent under consent is a gap once it runs again', async (t) => {
+  const dir = t.testdir();
+  const first = start(dir);
+  first.gate.accept(grant(1, ['video']));
+  await recorded(first, 0);
+  await first.stop();
+  const second = start(dir);
+  await recorded(second, 0);
+  await second.stop();
+  t.match(second.gaps, [{ reason: 'agent_stopped', epoch: 1, bootId: BOOT_ID }]);
+  fills(t, second.gaps[0], first.segments.at(-1), second.segments[0]);
+  const third = start(dir);
+  third.gate.accept(grant(2, []));
+  third.gate.accept(grant(3, ['video']));
+  const isOld = third.streams.length;
+  await eventually('a segment', () => third.segments.some(({ epoch }) => epoch === 3));
+  await third.stop();
+  t.equal(isOld, 0);
+  t.strictSame(third.gaps, [], 'a withdrawal in between is none');
+});
