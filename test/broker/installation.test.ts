@@ -34,10 +34,16 @@ t.test('a damaged index is named', async (t) => {
   await made(folder);
   for (const name of ['index.db-wal', 'index.db-shm']) rmSync(join(folder, name), { force: true });
   writeFileSync(join(folder, 'index.db'), 'x'.repeat(8192));
-  await t.rejects(openInstallation(folder, config), { code: 'STORE_CORRUPT', message: /index\.db/ });
+  await t.rejects(openInstallation(folder, config), {
+    code: 'STORE_CORRUPT',
+    message: /index\.db/,
+  });
 });
 
 t.test('a verb on a folder without data makes nothing', async (t) => {
   const folder = join(t.testdir(), 'typo');
-  await t.rejects(withInstallation(folder, config, async () => undefined), { code: 'NOT_FOUND' });
+  await t.rejects(
+    withInstallation(folder, config, async () => undefined),
+    { code: 'NOT_FOUND' },
+  );
 });
