@@ -100,11 +100,14 @@ t.test('a file that has no business among the objects does not stop the check', 
   t.match(JSON.stringify(report), 'stray.txt', 'it is named');
 });
 
+/** What keeps an honest server from changing the ledger; not somebody with the file in hand. */
+const TRIGGERS = ['ledger_is_append_only', 'ledger_is_never_deleted', 'ledger_is_never_replaced'];
+
 t.test('a record of the ledger that was changed, or is gone, is named', async (t) => {
   const file = indexFile();
   const change = (sql: string) => {
     const index = new DatabaseSync(file);
-    index.exec('drop trigger if exists ledger_is_append_only');
+    for (const trigger of TRIGGERS) index.exec(`drop trigger if exists ${trigger}`);
     index.exec(sql);
     index.close();
   };
