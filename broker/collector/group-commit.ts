@@ -29,10 +29,14 @@ const MAX_GROUP_BYTES = 32 << 20;
 /** Two: one group commits its rows while the next one writes its objects. */
 const MAX_GROUPS = 2;
 
+const ignore = (): void => undefined;
+
 export class GroupCommit {
   readonly #deps: GroupCommitDeps;
   readonly #queue: Waiting[] = [];
   #groups = 0;
+  /** Resolves when the group before is through, stored or not. */
+  #before: Promise<void> = Promise.resolve();
 
   constructor(deps: GroupCommitDeps) {
     this.#deps = deps;
@@ -50,7 +54,9 @@ export class GroupCommit {
     if (this.#groups >= MAX_GROUPS || this.#queue.length === 0) return;
     const group = this.#takeGroup();
     this.#groups++;
-    this.#write(group)
+    const written = this.#write(group, this.#before);
+    this.#before = written.then(ignore, ignore);
+    written
       .then(
         (outcomes) => {
           for (const [position, { answer }] of group.entries())
@@ -75,7 +81,8 @@ export class GroupCommit {
     return this.#queue.splice(0, end === -1 ? this.#queue.length : end);
   }
 
-  async #write(group: readonly Waiting[]): Promise<readonly Outcome[]> {
+  /** Rows are committed in the order of arrival: a stream before the segments that came after it. */
+  async #write(group: readonly Waiting[], before: Promise<void>): Promise<readonly Outcome[]> {
     const { commit, blobs, minFreeBytes } = this.#deps;
     const bytes = group.reduce((sum, waiting) => sum + waiting.bytes, 0);
     if ((await blobs.freeBytes()) < minFreeBytes + bytes)
@@ -87,6 +94,7 @@ export class GroupCommit {
     });
     const segments = candidates.filter((candidate) => candidate.kind === 'segment');
     if (segments.length > 0) await objects.commit();
+    await before;
     const outcomes = await commit(candidates);
     const refused = candidates.flatMap((candidate, position) =>
       candidate.kind === 'segment' && outcomes[position] !== 'stored' ? candidate.row.blob_id : [],

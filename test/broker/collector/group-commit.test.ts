@@ -4,7 +4,7 @@ import t from 'tap';
 import { GroupCommit, type Offer } from '../../../broker/collector/group-commit.ts';
 import type { Blobs } from '../../../broker/store/blobs.ts';
 import { LenscapError } from '../../../proto/errors.ts';
-import { type StoreHouse, segmentOf, storeHouse } from '../store/house.ts';
+import { type StoreHouse, segmentOf, storeHouse, streamOf } from '../store/house.ts';
 
 function offerOf(house: StoreHouse, sequence: number, sha256 = 'same'): Offer {
   const candidate = segmentOf(house, { sequence, sha256 });
@@ -38,6 +38,33 @@ t.test('what arrives together is stored together, each answered for itself', asy
   const row = await house.store.media.segment(house.deviceId, house.streamId, 199);
   t.equal((await house.store.blobs.read(row?.blob_id ?? '')).toString(), 'object 199');
 });
+
+t.test(
+  'a stream is there before the segments that came after it, however slow the disk',
+  async (t) => {
+    const house = { ...(await storeHouse(t)), streamId: 'a'.repeat(32) };
+    let writes = 0;
+    const blobs = {
+      ...over(house.store.blobs),
+      group: () => {
+        const group = house.store.blobs.group();
+        const isSlow = writes++ === 0;
+        const commit = async (): Promise<void> => {
+          if (isSlow) await new Promise((done) => setTimeout(done, 50));
+          await group.commit();
+        };
+        return { write: group.write, commit };
+      },
+    };
+    const groups = new GroupCommit({ commit: house.store.commit, blobs, minFreeBytes: 0 });
+    const other = { ...house, streamId: 'b'.repeat(32) };
+    const stream = { candidate: streamOf(house), sealed: null, bytes: 1 };
+    const first = [offerOf(other, 1), stream].map((offer) => groups.offer(offer));
+    const second = groups.offer(offerOf(house, 1));
+    t.same(await Promise.all(first), ['STREAM_UNKNOWN', 'stored']);
+    t.equal(await second, 'stored');
+  },
+);
 
 t.test('the object of a refused segment does not stay', async (t) => {
   const house = await storeHouse(t);
