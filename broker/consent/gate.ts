@@ -20,8 +20,4 @@ export class ConsentGate {
   mayTakeIn(deviceId: string, item: { epoch: number; scopes: readonly Scope[] }): boolean {
     return mayTakeIn(item, this.#devices.get(deviceId) ?? new Map());
   }
-
-  has(deviceId: string, scope: Scope): boolean {
-    return this.#devices.get(deviceId)?.has(scope) ?? false;
-  }
 }

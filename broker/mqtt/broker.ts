@@ -106,10 +106,6 @@ export class Broker {
     return this.#sessionsOf(deviceId).length > 0;
   }
 
-  get connections(): number {
-    return this.#sessions.size;
-  }
-
   /** Sends a device the consent in force, if it is connected. */
   async tell(deviceId: string): Promise<void> {
     const sessions = this.#sessionsOf(deviceId);

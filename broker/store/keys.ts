@@ -12,7 +12,7 @@ const KEY_BYTES = 32;
 export class Keys {
   readonly #root: Buffer;
   readonly #folder: string;
-  readonly #accounts = new Map<string, Buffer>();
+  readonly #accounts = new Map<string, Promise<Buffer>>();
 
   private constructor(root: Buffer, folder: string) {
     this.#root = root;
@@ -43,15 +43,23 @@ export class Keys {
     await writeFileDurably(join(this.#folder, accountId), wrapped);
   }
 
-  /** @throws STORE_CORRUPT when the key is gone or damaged. */
-  async account(accountId: string): Promise<Buffer> {
+  /**
+   * Read once; whoever asks meanwhile gets the same answer, in the order of asking.
+   * @throws STORE_CORRUPT when the key is gone or damaged.
+   */
+  account(accountId: string): Promise<Buffer> {
     const known = this.#accounts.get(accountId);
     if (known) return known;
+    const reading = this.#read(accountId);
+    this.#accounts.set(accountId, reading);
+    reading.catch(() => this.#accounts.delete(accountId));
+    return reading;
+  }
+
+  async #read(accountId: string): Promise<Buffer> {
     const wrapped = await readSecret(join(this.#folder, accountId), false);
     if (!wrapped) throw new LenscapError('BUG', 'a lost key was not noticed');
-    const key = unseal(this.#root, ['account-key', accountId], wrapped);
-    this.#accounts.set(accountId, key);
-    return key;
+    return unseal(this.#root, ['account-key', accountId], wrapped);
   }
 
   async destroyAccount(accountId: string): Promise<void> {
