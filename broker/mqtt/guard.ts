@@ -1,7 +1,7 @@
 // The guard between a TLS socket and aedes, which has no limits of its own. It lets through one
 // CONNECT of bounded size, then nothing until authenticated() was called, then packets of bounded
-// size and rate in bounded time, and at most `maxInflight` PUBLISHes that release() has not answered; the
-// rest stays with the sender by TCP back-pressure. Bytes are passed on unchanged and uncopied.
+// size and rate in bounded time, and at most `maxInflight` PUBLISHes that release() has not answered;
+// the rest stays with the sender by TCP back-pressure. Bytes are passed on unchanged and uncopied.
 import { Duplex } from 'node:stream';
 import { LenscapError } from '../../proto/errors.ts';
 

@@ -49,7 +49,7 @@ export class Keys {
    */
   account(accountId: string): Promise<Buffer> {
     const known = this.#accounts.get(accountId);
-    if (known) return known;
+    if (known !== undefined) return known;
     const reading = this.#read(accountId);
     this.#accounts.set(accountId, reading);
     reading.catch(() => this.#accounts.delete(accountId));
