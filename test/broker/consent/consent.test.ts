@@ -1,11 +1,11 @@
 import t from 'tap';
+import type { ConsentGate } from '../../../broker/consent/gate.ts';
 import {
   defaultPolicyBytes,
   type PolicyDocument,
   parsePolicy,
   widens,
 } from '../../../broker/consent/policy.ts';
-import type { ConsentGate } from '../../../broker/consent/gate.ts';
 import { verifyGrant } from '../../../proto/grant.ts';
 import { SCOPES, type Scope } from '../../../proto/scopes.ts';
 import { consentHouse, owner } from './house.ts';
