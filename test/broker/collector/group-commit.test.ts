@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import { GroupCommit, type Offer } from '../../../broker/collector/group-commit.ts';
 import type { Blobs } from '../../../broker/store/blobs.ts';
@@ -39,32 +40,36 @@ t.test('what arrives together is stored together, each answered for itself', asy
   t.equal((await house.store.blobs.read(row?.blob_id ?? '')).toString(), 'object 199');
 });
 
-t.test(
-  'a stream is there before the segments that came after it, however slow the disk',
-  async (t) => {
-    const house = { ...(await storeHouse(t)), streamId: 'a'.repeat(32) };
-    let writes = 0;
-    const blobs = {
-      ...over(house.store.blobs),
-      group: () => {
-        const group = house.store.blobs.group();
-        const isSlow = writes++ === 0;
-        const commit = async (): Promise<void> => {
-          if (isSlow) await new Promise((done) => setTimeout(done, 50));
-          await group.commit();
-        };
-        return { write: group.write, commit };
-      },
-    };
-    const groups = new GroupCommit({ commit: house.store.commit, blobs, minFreeBytes: 0 });
-    const other = { ...house, streamId: 'b'.repeat(32) };
-    const stream = { candidate: streamOf(house), sealed: null, bytes: 1 };
-    const first = [offerOf(other, 1), stream].map((offer) => groups.offer(offer));
-    const second = groups.offer(offerOf(house, 1));
-    t.same(await Promise.all(first), ['STREAM_UNKNOWN', 'stored']);
-    t.equal(await second, 'stored');
-  },
-);
+t.test('segments wait for the group with their stream, however slow its disk', async (t) => {
+  const known = await storeHouse(t);
+  const house = { ...known, streamId: 'a'.repeat(32) };
+  // Each group waits for its gate before its objects are written.
+  const gates = Array.from({ length: 4 }, () => Promise.withResolvers<void>());
+  let made = 0;
+  const blobs = {
+    ...over(known.store.blobs),
+    group: () => {
+      const group = known.store.blobs.group();
+      const gate = gates[made++] ?? Promise.withResolvers<void>();
+      return { write: group.write, commit: () => gate.promise.then(group.commit) };
+    },
+  };
+  const groups = new GroupCommit({ commit: known.store.commit, blobs, minFreeBytes: 0 });
+  const lanes = [1, 2].map((sequence) => groups.offer(offerOf(known, sequence)));
+  const stream = { candidate: streamOf(house), sealed: null, bytes: 1 };
+  const slow = [offerOf(known, 3), stream].map((offer) => groups.offer(offer));
+  gates[0]?.resolve();
+  await lanes[0];
+  // Once this turn is over, the group with the stream is under way.
+  await setImmediate();
+  const after = groups.offer(offerOf(house, 1));
+  gates[1]?.resolve();
+  await lanes[1];
+  gates[3]?.resolve();
+  t.equal(await Promise.race([after, setTimeout(100, 'waits')]), 'waits');
+  gates[2]?.resolve();
+  t.same(await Promise.all([...slow, after]), ['stored', 'stored', 'stored']);
+});
 
 t.test('the object of a refused segment does not stay', async (t) => {
   const house = await storeHouse(t);
