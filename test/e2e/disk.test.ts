@@ -69,7 +69,7 @@ t.test(
     const answer = await fill();
     t.match(answer, { outcome: 'closed', codes: ['STORE_FULL'], verdicts: [{ erase: false }] });
     t.ok(acked.length > 10, `${acked.length} segments fitted`);
-    t.match(house.server.err, /"code":"STORE_FULL"/);
+    await house.server.says(/"code":"STORE_FULL"/);
     t.strictSame(
       await storedHashes(),
       [...acked].sort(),
