@@ -35,8 +35,18 @@ export interface AudioConfig {
   readonly bitrateKbps: number;
 }
 
+export type ButtonConfig =
+  | { readonly type: 'input'; readonly device: string; readonly keyCode: number }
+  | {
+      readonly type: 'gpio';
+      readonly chip: string;
+      readonly line: number;
+      readonly activeLow: boolean;
+    };
+
 export interface AgentConfig {
   readonly identity: string;
+  readonly factory: string | null;
   readonly stateDir: string;
   readonly source: SourceConfig;
   readonly video: VideoConfig;
@@ -49,6 +59,8 @@ export interface AgentConfig {
     readonly backoffMaxMs: number;
     readonly clockJumpMs: number;
   };
+  readonly claim: { readonly lens: boolean; readonly folders: readonly string[] };
+  readonly board: { readonly resetButton: ButtonConfig | null; readonly resetHoldMs: number };
   readonly queue: { readonly maxBytes: number };
   readonly uplink: {
     readonly window: number;
@@ -135,12 +147,37 @@ const sources: readonly Schema[] = [
   source('test', 'A moving picture and a tone.', [], {}),
 ];
 
+const buttons: readonly Schema[] = [
+  source('input', 'A key of the Linux input system (e.g. gpio-keys).', ['device', 'keyCode'], {
+    device: { ...path('Device node, e.g. /dev/input/event0.') },
+    keyCode: integer('Code of the key as in linux/input-event-codes.h.', 408, 1, 767),
+  }),
+  source('gpio', 'A GPIO line, read by gpiomon of the Debian package gpiod.', ['chip', 'line'], {
+    chip: {
+      type: 'string',
+      description: 'Chip, e.g. gpiochip0.',
+      pattern: '^[A-Za-z0-9_-]{1,64}$',
+    },
+    line: integer('Offset of the line.', 0, 0, 4095),
+    activeLow: { type: 'boolean', description: 'Pressed means low.', default: true },
+  }),
+];
+
 export const agentConfigSchema: Schema = {
   type: 'object',
   required: ['identity', 'stateDir', 'source'],
   additionalProperties: false,
   properties: {
-    identity: path('Identity bundle written by `lenscap-server device add`, mode 0600.'),
+    identity: path(
+      'Identity of the device, mode 0600: written when it is claimed, or by `lenscap-server device add`.',
+    ),
+    factory: {
+      type: ['string', 'null'],
+      description: 'Factory identity, mode 0600, for claiming by the label. Absent: none.',
+      default: null,
+      minLength: 1,
+      maxLength: 4096,
+    },
     stateDir: path('Folder for what the agent keeps, such as the grant. Made if absent.'),
     source: {
       type: 'object',
@@ -203,6 +240,31 @@ export const agentConfigSchema: Schema = {
         100,
         60000,
       ),
+    }),
+    claim: group('Where a setup code is looked for while the board has no identity.', {
+      lens: {
+        type: 'boolean',
+        description: 'A QR code held before the camera; pictures stay in the capture process.',
+        default: true,
+      },
+      folders: {
+        type: 'array',
+        description: 'Folders in which, or in whose folders, lenscap-claim.txt is looked for.',
+        default: ['/boot', '/media', '/mnt'],
+        maxItems: 16,
+        items: { type: 'string', minLength: 1, maxLength: 4096 },
+      },
+    }),
+    board: group('What the board has.', {
+      resetButton: {
+        type: ['object', 'null'],
+        description: 'Button that resets the board when held. Absent: none.',
+        default: null,
+        required: ['type'],
+        discriminator: { propertyName: 'type' },
+        oneOf: buttons,
+      },
+      resetHoldMs: integer('How long the button has to be held, milliseconds.', 10000, 1000, 60000),
     }),
     queue: group('Segments that wait for the server, in memory.', {
       maxBytes: integer('Bytes; beyond them the oldest are given up.', 64 << 20, 1 << 20, 1 << 30),

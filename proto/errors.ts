@@ -26,6 +26,37 @@ export const ERRORS = {
     exit: 77,
     http: 403,
   },
+  IDENTITY_EXISTS: { message: 'the board has an identity', retry: false, exit: 73, http: 409 },
+  SERVER_UNTRUSTED: {
+    message: 'the server is not the one to be trusted',
+    retry: false,
+    exit: 77,
+    http: 502,
+  },
+
+  CODE_INVALID: { message: 'the code cannot be read', retry: false, exit: 65, http: 400 },
+  CLAIM_REFUSED: { message: 'the code is not accepted', retry: false, exit: 77, http: 403 },
+  CLAIM_USED: { message: 'the code was used', retry: false, exit: 77, http: 409 },
+  CLAIM_EXPIRED: { message: 'the code has expired', retry: false, exit: 77, http: 410 },
+  CLAIM_EXHAUSTED: {
+    message: 'the code was tried too often',
+    retry: false,
+    exit: 77,
+    http: 403,
+  },
+  CLAIM_WAITING: { message: 'no owner has claimed it yet', retry: true, exit: 75, http: 409 },
+  CSR_INVALID: {
+    message: 'the certificate request is not acceptable',
+    retry: false,
+    exit: 65,
+    http: 400,
+  },
+  STATE_INVALID: {
+    message: 'the state of the device does not allow it',
+    retry: false,
+    exit: 73,
+    http: 409,
+  },
 
   CAPTURE_NO_SOURCE: { message: 'the source cannot be opened', retry: true, exit: 66, http: 500 },
   CAPTURE_UNAUTHORIZED: {

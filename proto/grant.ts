@@ -1,16 +1,16 @@
 // Grants: signed by the server's consent key, verified by the agent against the key it was given
 // with its identity. A grant is valid for one device; its epoch is the only order there is.
-import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { LenscapError } from './errors.ts';
 import { parsed, scopes, whole } from './fields.ts';
 import { type GrantedSince, type Scope, scopeToWire } from './scopes.ts';
+import { signBody, verifyBody } from './signed.ts';
 import { isDeviceId } from './topics.ts';
 import { lenscap } from './wire.ts';
 
 const WireGrant = lenscap.v1.Grant;
 const WireBody = lenscap.v1.GrantBody;
-/** Keeps a signature of this key over anything else from passing as a grant. */
-const DOMAIN = Buffer.from('lenscap grant v1\n');
+const DOMAIN = 'lenscap grant v1';
 
 export interface Grant {
   readonly deviceId: string;
@@ -23,12 +23,6 @@ export interface Grant {
   readonly leaseS: number;
 }
 
-/** Short name of a public key: first 8 bytes of the SHA-256 of its SPKI DER. */
-export function keyId(publicKey: KeyObject): Buffer {
-  const der = publicKey.export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(der).digest().subarray(0, 8);
-}
-
 /** Payload of down/grant. `privateKey` is Ed25519. */
 export function signGrant(grant: Grant, privateKey: KeyObject): Uint8Array {
   const granted = [...grant.granted].map(([scope, sinceEpoch]) => ({
@@ -36,11 +30,7 @@ export function signGrant(grant: Grant, privateKey: KeyObject): Uint8Array {
     sinceEpoch,
   }));
   const body = WireBody.encode({ ...grant, granted }).finish();
-  return WireGrant.encode({
-    body,
-    signature: sign(null, Buffer.concat([DOMAIN, body]), privateKey),
-    keyId: keyId(createPublicKey(privateKey)),
-  }).finish();
+  return WireGrant.encode(signBody(DOMAIN, body, privateKey)).finish();
 }
 
 /**
@@ -50,13 +40,7 @@ export function signGrant(grant: Grant, privateKey: KeyObject): Uint8Array {
 export function verifyGrant(payload: Uint8Array, publicKey: KeyObject, deviceId: string): Grant {
   try {
     const envelope = parsed('grant', () => WireGrant.decode(payload));
-    const signed = Buffer.concat([DOMAIN, envelope.body]);
-    if (
-      !keyId(publicKey).equals(envelope.keyId) ||
-      !verify(null, signed, publicKey, envelope.signature)
-    )
-      throw new LenscapError('GRANT_INVALID', 'it is not signed by the pinned key; it is ignored');
-    const grant = decodeBody(envelope.body);
+    const grant = decodeBody(verifyBody(DOMAIN, envelope, publicKey));
     if (grant.deviceId !== deviceId)
       throw new LenscapError('GRANT_INVALID', `it is for ${grant.deviceId}, not for ${deviceId}`);
     return grant;

@@ -27,7 +27,16 @@ export interface ServerConfig {
   };
   readonly consent: { readonly leaseS: number };
   readonly store: { readonly minFreeBytes: number };
-  readonly certificates: { readonly deviceDays: number };
+  readonly certificates: { readonly deviceLifeS: number };
+  readonly claims: {
+    readonly lifeS: number;
+    readonly failures: number;
+    readonly maxOpen: number;
+    readonly maxConnections: number;
+    readonly attemptsPerMinute: number;
+    readonly failuresPerMinutePerAddress: number;
+  };
+  readonly metrics: { readonly host: string; readonly port: number };
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' };
 }
 
@@ -128,7 +137,29 @@ export const serverConfigSchema: Schema = {
       ),
     }),
     certificates: group('Certificates of devices.', {
-      deviceDays: integer('Life of a certificate, days.', 90, 1, 3650),
+      deviceLifeS: integer(
+        'Life of a certificate, seconds; renewed from two thirds on.',
+        90 * 86400,
+        10,
+        3650 * 86400,
+      ),
+    }),
+    claims: group('How boards get their identity.', {
+      lifeS: integer('Life of a setup code, seconds.', 900, 1, 86400),
+      failures: integer('Wrong proofs after which a setup code is void.', 5, 1, 100),
+      maxOpen: integer('Open setup codes of one account.', 20, 1, 1000),
+      maxConnections: integer('Open connections of boards without an identity.', 64, 1, 4096),
+      attemptsPerMinute: integer('Attempts of all boards together.', 3000, 1, 1000000),
+      failuresPerMinutePerAddress: integer(
+        'Failed attempts of one address, after which it has to wait.',
+        20,
+        1,
+        100000,
+      ),
+    }),
+    metrics: group('Figures for Prometheus, at /metrics. They name no owner.', {
+      host: host('Address to listen on.', '127.0.0.1'),
+      port: integer('TCP port; 0 = a free one.', 9480, 0, 65535),
     }),
     log: group('What the server writes to its standard error.', {
       level: {

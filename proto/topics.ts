@@ -4,17 +4,73 @@ import { LenscapError } from './errors.ts';
 const ROOT = 'lenscap/1';
 
 /** Nouns a device publishes. */
-export const UP_NOUNS = ['stream', 'segment', 'gap', 'applied'] as const;
+export const UP_NOUNS = [
+  'stream',
+  'segment',
+  'gap',
+  'applied',
+  'info',
+  'renewal',
+  'released',
+] as const;
 /** Nouns the server publishes to one device. */
-export const DOWN_NOUNS = ['grant', 'verdict'] as const;
+export const DOWN_NOUNS = ['grant', 'verdict', 'certificate', 'release'] as const;
+/** Nouns of the exchange by which a board gets its identity: asked by the board, answered to it. */
+export const CLAIM_NOUNS = ['request', 'answer'] as const;
 export type UpNoun = (typeof UP_NOUNS)[number];
 export type DownNoun = (typeof DOWN_NOUNS)[number];
+export type ClaimNoun = (typeof CLAIM_NOUNS)[number];
 
 /** Device ids are made by the server, never taken from a device. */
 const DEVICE_ID = /^cam-[a-z2-7]{16}$/;
 
 export function isDeviceId(value: string): boolean {
   return DEVICE_ID.test(value);
+}
+
+/** Serial numbers of boards, as their maker gives them. */
+const SERIAL = /^[A-Za-z0-9._-]{1,64}$/;
+/** A claim by a setup code, or by the factory identity of the board with a serial number. */
+const CLAIM_ID = /^claim-[a-z2-7]{16}$/;
+const OF_SERIAL = 'serial-';
+
+export function isSerial(value: string): boolean {
+  return SERIAL.test(value);
+}
+
+/** Who asks for an identity; as text it is the MQTT client id and stands in the topics. */
+export type Exchange =
+  | { readonly kind: 'claim'; readonly claimId: string }
+  | { readonly kind: 'board'; readonly serial: string };
+
+export function exchangeId(exchange: Exchange): string {
+  return exchange.kind === 'claim' ? exchange.claimId : `${OF_SERIAL}${exchange.serial}`;
+}
+
+/** Undefined when it is not one. */
+export function parseExchangeId(id: string): Exchange | undefined {
+  if (CLAIM_ID.test(id)) return { kind: 'claim', claimId: id };
+  const serial = id.startsWith(OF_SERIAL) ? id.slice(OF_SERIAL.length) : '';
+  return isSerial(serial) ? { kind: 'board', serial } : undefined;
+}
+
+export function claimTopic(exchange: Exchange, noun: ClaimNoun): string {
+  return `${ROOT}/claim/${exchangeId(exchange)}/${noun}`;
+}
+
+/** The noun of a topic of this exchange, or undefined when it is none. */
+export function parseClaimTopic(exchange: Exchange, topic: string): ClaimNoun | undefined {
+  return CLAIM_NOUNS.find((noun) => topic === claimTopic(exchange, noun));
+}
+
+const INSTANCE_ID = /^[0-9a-f]{32}$/;
+
+/**
+ * One run of an agent, random; the MQTT user name of a device. Of two runs with one certificate the
+ * older never comes back, unless there are two boards.
+ */
+export function isInstanceId(value: string): boolean {
+  return INSTANCE_ID.test(value);
 }
 
 export function upTopic(deviceId: string, noun: UpNoun): string {

@@ -1,8 +1,17 @@
 // The wire format is a promise to cameras in the field: these bytes may be added to, never changed.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import t from 'tap';
+import {
+  decodeClaimAnswer,
+  decodeClaimRequest,
+  encodeClaimAnswer,
+  encodeClaimRequest,
+} from '../../proto/claim.ts';
 import { decodeGap, encodeGap } from '../../proto/gap.ts';
 import { signGrant, verifyGrant } from '../../proto/grant.ts';
+import { encodeInfo } from '../../proto/info.ts';
+import { encodeReleased, signRelease, verifyRelease } from '../../proto/release.ts';
+import { encodeRenewal, encodeRenewed } from '../../proto/renewal.ts';
 import { decodeSegment, encodeSegment } from '../../proto/segment.ts';
 import { decodeStream, encodeStream } from '../../proto/stream.ts';
 import { decodeApplied, decodeVerdict, encodeApplied, encodeVerdict } from '../../proto/verdict.ts';
@@ -72,7 +81,32 @@ const GOLDEN = {
     '033080f524124005457489c43462e8ffdc6e874b1a05407b52f0f3f7b9e53c243a8b4e47d45e69a2' +
     '7203433c3ba3e681d43b74df64f2054c4c1f137820286fd9fbba63849daf051a085e3dc044c49e00' +
     'e0',
+  identity: {
+    request:
+      '0a03637372122007070707070707070707070707070707070707070707070707070707070707071a' +
+      '1463616d2d6162636465666768696a6b6c6d6e6f70',
+    issued:
+      '221463616d2d6162636465666768696a6b6c6d6e6f702a046c6561663204726f6f743a036b657942' +
+      '096c6f63616c686f737448b345',
+    refused: '0a0a434c41494d5f5553454412026e6f180a',
+    renewal: '0a03637372',
+    renewed: '0a046c656166',
+    notRenewed: '120b4353525f494e56414c49441a026e6f',
+    release:
+      '0a180a1463616d2d6162636465666768696a6b6c6d6e6f7010041240935da50e5e3f897c074a23ac' +
+      '65156dbb7608d0826e01c0748f85d3b77d294c0904a3829b0d34b0e4e281c89ef024be983ebab777' +
+      '944165be4dc05d2c699d7f0d1a085e3dc044c49e00e0',
+    released: '0802',
+    info: '08021205312e322e33',
+  },
 };
+
+// RFC 8410 key of 32 bytes 0x2a; Ed25519 is deterministic.
+const key = createPrivateKey({
+  key: Buffer.from(`302e020100300506032b657004220420${'2a'.repeat(32)}`, 'hex'),
+  format: 'der',
+  type: 'pkcs8',
+});
 
 t.test('a stream has its golden bytes', async (t) => {
   const bytes = encodeStream(stream);
@@ -137,12 +171,6 @@ t.test('applied has its golden bytes', async (t) => {
 });
 
 t.test('a grant has its golden bytes, signature included', async (t) => {
-  // RFC 8410 key of 32 bytes 0x2a; Ed25519 is deterministic.
-  const key = createPrivateKey({
-    key: Buffer.from(`302e020100300506032b657004220420${'2a'.repeat(32)}`, 'hex'),
-    format: 'der',
-    type: 'pkcs8',
-  });
   const grant = {
     deviceId: 'cam-abcdefghijklmnop',
     epoch: 3,
@@ -157,4 +185,35 @@ t.test('a grant has its golden bytes, signature included', async (t) => {
   const bytes = signGrant(grant, key);
   t.equal(hex(bytes), GOLDEN.grant);
   t.same(verifyGrant(bytes, createPublicKey(key), grant.deviceId), grant);
+});
+
+t.test('claims, renewals, releases and information have their golden bytes', async (t) => {
+  const deviceId = 'cam-abcdefghijklmnop';
+  const request = { csr: Buffer.from('csr'), proof: Buffer.alloc(32, 7), deviceId };
+  const issued = {
+    kind: 'issued',
+    deviceId,
+    certificate: 'leaf',
+    ca: 'root',
+    consentKey: 'key',
+    server: { host: 'localhost', port: 8883 },
+  } as const;
+  const refused = { kind: 'refused', code: 'CLAIM_USED', detail: 'no', retryAfterS: 10 } as const;
+  const messages = {
+    request: encodeClaimRequest(request),
+    issued: encodeClaimAnswer(issued),
+    refused: encodeClaimAnswer(refused),
+    renewal: encodeRenewal(Buffer.from('csr')),
+    renewed: encodeRenewed({ kind: 'issued', certificate: 'leaf' }),
+    notRenewed: encodeRenewed({ kind: 'refused', code: 'CSR_INVALID', detail: 'no' }),
+    release: signRelease({ deviceId, epoch: 4 }, key),
+    released: encodeReleased('reset'),
+    info: encodeInfo({ epoch: 2, agentVersion: '1.2.3' }),
+  };
+  for (const [name, bytes] of Object.entries(messages))
+    t.equal(hex(bytes), new Map(Object.entries(GOLDEN.identity)).get(name), name);
+  t.match(decodeClaimRequest(messages.request), { deviceId });
+  t.same(decodeClaimAnswer(messages.issued), issued);
+  t.same(decodeClaimAnswer(messages.refused), refused);
+  t.same(verifyRelease(messages.release, createPublicKey(key), deviceId), { deviceId, epoch: 4 });
 });

@@ -1,6 +1,18 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { DOWN_NOUNS, downTopic, parseTopic, UP_NOUNS, upTopic } from '../../proto/topics.ts';
+import {
+  CLAIM_NOUNS,
+  claimTopic,
+  DOWN_NOUNS,
+  downTopic,
+  exchangeId,
+  isInstanceId,
+  parseClaimTopic,
+  parseExchangeId,
+  parseTopic,
+  UP_NOUNS,
+  upTopic,
+} from '../../proto/topics.ts';
 
 const deviceId = 'cam-abcdefghijklmnop';
 
@@ -28,6 +40,39 @@ t.test('what is not one of our topics is none', async (t) => {
     `lenscap/1/${deviceId.toUpperCase()}/up/segment`,
   ])
     t.equal(parseTopic(topic), undefined, topic);
+});
+
+t.test('an exchange has its two topics and is known by its name', async (t) => {
+  const exchanges = [
+    { kind: 'claim', claimId: 'claim-abcdefghijklmnop' },
+    { kind: 'board', serial: 'LC-2026.000_17' },
+  ] as const;
+  for (const exchange of exchanges) {
+    t.same(parseExchangeId(exchangeId(exchange)), exchange);
+    for (const noun of CLAIM_NOUNS) {
+      t.equal(parseClaimTopic(exchange, claimTopic(exchange, noun)), noun);
+      t.equal(parseTopic(claimTopic(exchange, noun)), undefined, 'no topic of a device');
+      for (const other of exchanges.filter((one) => one !== exchange))
+        t.equal(parseClaimTopic(other, claimTopic(exchange, noun)), undefined);
+    }
+    for (const topic of ['#', `${claimTopic(exchange, 'answer')}/#`, 'lenscap/1/claim/+/answer'])
+      t.equal(parseClaimTopic(exchange, topic), undefined, topic);
+  }
+});
+
+t.test('names that are none of an exchange or an instance', async (t) => {
+  for (const id of [
+    '',
+    'claim-',
+    'claim-ABCDEFGHIJKLMNOP',
+    'serial-',
+    'serial-a/b',
+    'serial-+',
+    deviceId,
+  ])
+    t.equal(parseExchangeId(id), undefined, id);
+  t.ok(isInstanceId('0123456789abcdef0123456789abcdef'));
+  for (const id of ['', 'x', '0123456789ABCDEF0123456789ABCDEF']) t.notOk(isInstanceId(id), id);
 });
 
 t.test('a topic cannot be built for something that is no device id', async (t) => {
