@@ -7,6 +7,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LenscapError } from '../proto/errors.ts';
 import { checkServerConfig, type ServerConfig } from '../proto/server-config.ts';
@@ -15,6 +16,10 @@ import { Consent } from './consent/consent.ts';
 import { ConsentGate } from './consent/gate.ts';
 import { defaultPolicyBytes } from './consent/policy.ts';
 import { Authority } from './fleet/authority.ts';
+import { Boards } from './fleet/boards.ts';
+import { Certificates } from './fleet/certificates.ts';
+import { Claims } from './fleet/claims.ts';
+import { Lifecycle } from './fleet/lifecycle.ts';
 import { makeFolder, readSecret, writeFileDurably } from './store/durable.ts';
 import { takeLock } from './store/lock.ts';
 import { isNewInstallation, openStore, type Store } from './store/store.ts';
@@ -28,46 +33,85 @@ export interface Installation {
   readonly gate: ConsentGate;
   readonly consent: Consent;
   readonly consentPublicKey: KeyObject;
+  readonly certificates: Certificates;
+  readonly claims: Claims;
+  readonly lifecycle: Lifecycle;
+  readonly boards: Boards;
   readonly nowUs: () => number;
-  /** Whom consent tells of each change. */
+  /** Who is told of each change of a device: of its consent, its state, its certificates. */
   readonly listeners: Set<(deviceId: string) => void>;
 }
 
-/** Opens the data folder; the first time makes keys, authority, index and the default policy. */
+/**
+ * Opens the data folder; the first time makes keys, authority, index and the default policy. Wall time
+ * in milliseconds by `nowMs`.
+ */
 export async function openInstallation(
   folder: string,
   config: ServerConfig,
+  nowMs: () => number = Date.now,
 ): Promise<Installation> {
   await makeFolder(join(folder, 'run'));
   const lock = takeLock(join(folder, 'run', 'init.lock'), INIT_WAIT_MS);
   try {
-    const nowUs = (): number => Date.now() * 1000;
+    const nowUs = (): number => Math.round(nowMs() * 1000);
     // The index comes last: while there is none, a first start that broke off is begun again.
     const isNew = isNewInstallation(folder);
-    const authority = await Authority.open(join(folder, 'ca'), Date.now, isNew);
+    const authority = await Authority.open(join(folder, 'ca'), nowMs, isNew);
     await makeFolder(join(folder, 'keys'));
     const key = await openConsentKey(join(folder, 'keys', 'consent.key'), isNew);
     const store = await openStore(folder, nowUs);
     const gate = new ConsentGate();
     const listeners = new Set<(deviceId: string) => void>();
-    const consent = new Consent({
-      rows: store.consent,
-      devices: store.devices,
-      gate,
-      key,
-      leaseS: config.consent.leaseS,
-      nowUs,
-      changed: (deviceId) => {
-        for (const listener of listeners) listener(deviceId);
-      },
-    });
+    const changed = (deviceId: string): void => {
+      for (const listener of listeners) listener(deviceId);
+    };
+    const { leaseS } = config.consent;
+    const { consent: rows, devices } = store;
+    const consent = new Consent({ rows, devices, gate, key, leaseS, nowUs, changed });
     if (!(await store.consent.policy()))
       await consent.publish(defaultPolicyBytes(), { actor: 'operator', how: 'first start' });
     const consentPublicKey = createPublicKey(key);
-    return { folder, store, authority, gate, consent, consentPublicKey, nowUs, listeners };
+    const parts = { folder, store, authority, gate, consent, consentPublicKey, nowUs, listeners };
+    return { ...parts, ...makeFleet(parts, config, key, changed) };
   } finally {
     lock.release();
   }
+}
+
+type Fleet = Pick<Installation, 'certificates' | 'claims' | 'lifecycle' | 'boards'>;
+
+function makeFleet(
+  parts: Omit<Installation, keyof Fleet>,
+  config: ServerConfig,
+  key: KeyObject,
+  changed: (deviceId: string) => void,
+): Fleet {
+  const lifeS = config.certificates.deviceLifeS;
+  const certificates = new Certificates({ ...parts, lifeS, changed });
+  const address = (): ReturnType<typeof deviceAddress> => deviceAddress(parts.folder, config);
+  return {
+    certificates,
+    claims: new Claims({ ...parts, certificates, config: config.claims, address, changed }),
+    lifecycle: new Lifecycle({ ...parts, key }),
+    boards: new Boards(parts),
+  };
+}
+
+/**
+ * Where devices connect: as configured; where the port is any free one, the one listened on.
+ * @throws REQUEST_INVALID when no server runs and so there is none.
+ */
+export async function deviceAddress(
+  folder: string,
+  { mqtt }: ServerConfig,
+): Promise<{ host: string; port: number }> {
+  if (mqtt.port !== 0) return { host: mqtt.publicHost, port: mqtt.port };
+  const text = await readFile(join(folder, 'run', 'server.json'), 'utf8').catch(() => undefined);
+  if (text === undefined)
+    throw new LenscapError('REQUEST_INVALID', 'the port is not known; start the server');
+  const { mqttPort }: { readonly mqttPort: number } = JSON.parse(text);
+  return { host: mqtt.publicHost, port: mqttPort };
 }
 
 /**

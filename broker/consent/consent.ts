@@ -4,6 +4,7 @@ import { type KeyObject, randomUUID } from 'node:crypto';
 import { LenscapError } from '../../proto/errors.ts';
 import { signGrant } from '../../proto/grant.ts';
 import { type GrantedSince, SCOPES, type Scope } from '../../proto/scopes.ts';
+import { isState, MAY, nextState } from '../fleet/states.ts';
 import type {
   ConsentRows,
   LedgerRow,
@@ -34,7 +35,7 @@ export interface Actor {
   readonly how: string;
 }
 
-type Draft = Pick<LedgerRecord, 'event' | 'scopes' | 'policy'>;
+type Draft = Pick<LedgerRecord, 'event' | 'scopes' | 'policy'> & Pick<NextRecord, 'state'>;
 
 export class Consent {
   readonly #deps: ConsentDeps;
@@ -63,7 +64,8 @@ export class Consent {
 
   /**
    * The owner grants scopes, besides those in force, under the policy with this hash.
-   * @throws POLICY_STALE when another policy is in force by now.
+   * @throws POLICY_STALE when another policy is in force by now, STATE_INVALID when the device's state
+   * does not allow it.
    */
   async grant(
     device: DeviceRow,
@@ -71,14 +73,15 @@ export class Consent {
     policySha256: string,
     by: Actor,
   ): Promise<LedgerRecord> {
-    return this.#append(device, by, ({ granted, policies }) => {
+    return this.#append(device, by, ({ granted, policies, state }) => {
       const [inForce] = policies;
       if (inForce?.sha256 !== policySha256)
         throw new LenscapError(
           'POLICY_STALE',
           `version ${inForce?.version} is in force; read it and consent to it`,
         );
-      return draft('GRANTED', [...granted.keys(), ...scopes], inForce);
+      const granting = draft('GRANTED', [...granted.keys(), ...scopes], inForce);
+      return { ...granting, state: this.#consented(state) };
     });
   }
 
@@ -91,9 +94,25 @@ export class Consent {
   }
 
   /** A device gets a new owner: the record with which its chain begins, and nothing granted. */
-  async assign(device: DeviceRow, by: Actor): Promise<LedgerRecord> {
+  async assign(device: DeviceRow, by: Actor): Promise<void> {
+    await this.endIn(this.#deps.rows, device, 'OWNER_CHANGED', by);
+    await this.tellOf(device.device_id);
+  }
+
+  /**
+   * Ends everything granted, as part of a change of the device. `rows` are those of its transaction;
+   * `tellOf` has to follow once that is through.
+   */
+  async endIn(
+    rows: ConsentRows,
+    device: DeviceRow,
+    event: 'OWNER_CHANGED' | 'SUSPENDED' | 'RELEASED',
+    by: Actor,
+  ): Promise<void> {
     this.#deps.gate.close(device.device_id, SCOPES);
-    return this.#append(device, by, () => ({ event: 'OWNER_CHANGED', scopes: [], policy: null }));
+    await rows.append(device.device_id, (standing) =>
+      this.#record(device, by, standing, { event, scopes: [], policy: null }),
+    );
   }
 
   /**
@@ -121,7 +140,7 @@ export class Consent {
       const { accountId } = parseRecord(standing.last);
       return this.#record({ device_id: deviceId, account_id: accountId }, by, standing, next);
     });
-    for (const deviceId of suspended) await this.#tellOf(deviceId);
+    for (const deviceId of suspended) await this.tellOf(deviceId);
     return { policy, suspended };
   }
 
@@ -176,11 +195,12 @@ export class Consent {
       return written;
     });
     if (!written) throw new LenscapError('BUG', 'a record was not written');
-    await this.#tellOf(deviceId);
+    await this.tellOf(deviceId);
     return parseRecord(written.row);
   }
 
-  async #tellOf(deviceId: string): Promise<void> {
+  /** Loads what is in force into the gate and has the device told. */
+  async tellOf(deviceId: string): Promise<void> {
     await this.load(deviceId);
     this.#deps.changed(deviceId);
   }
@@ -189,7 +209,7 @@ export class Consent {
     device: Pick<DeviceRow, 'device_id' | 'account_id'>,
     by: Actor,
     standing: Standing,
-    next: Draft,
+    { state, ...next }: Draft,
   ): NextRecord {
     const record: LedgerRecord = {
       schema: 'lenscap-consent-1',
@@ -201,7 +221,17 @@ export class Consent {
       ...by,
       at: new Date(this.#deps.nowUs() / 1000).toISOString(),
     };
-    return { row: ledgerRow(record, standing.lastHash, this.#deps.key), scopes: record.scopes };
+    const row = ledgerRow(record, standing.lastHash, this.#deps.key);
+    return { row, scopes: record.scopes, state };
+  }
+
+  #consented(state: string): NextRecord['state'] {
+    if (!isState(state) || !MAY[state].beGranted)
+      throw new LenscapError('STATE_INVALID', `the camera is ${state}; nothing can be granted`);
+    const next = nextState(state, 'consented');
+    return next === state
+      ? undefined
+      : { state: next, state_at_us: this.#deps.nowUs(), state_reason: null };
   }
 }
 

@@ -4,7 +4,14 @@ import { createHash, type KeyObject, sign, verify } from 'node:crypto';
 import { type GrantedSince, nextGranted, type Scope } from '../../proto/scopes.ts';
 import type { LedgerRow } from '../store/consent-rows.ts';
 
-export const EVENTS = ['OWNER_CHANGED', 'GRANTED', 'WITHDRAWN', 'EXPIRED', 'SUSPENDED'] as const;
+export const EVENTS = [
+  'OWNER_CHANGED',
+  'GRANTED',
+  'WITHDRAWN',
+  'EXPIRED',
+  'SUSPENDED',
+  'RELEASED',
+] as const;
 export type LedgerEvent = (typeof EVENTS)[number];
 
 /** One record, fields after ISO/IEC TS 27560. Serialized once; the text is what is hashed. */
@@ -23,7 +30,7 @@ export interface LedgerRecord {
     readonly language: string;
     readonly sha256: string;
   } | null;
-  /** Who: the account's id, or `operator` for a publication or an assignment. */
+  /** Who: the account's id, `operator`, `server`, or `device`. */
   readonly actor: string;
   /** By which way, e.g. `api`. */
   readonly how: string;

@@ -4,6 +4,7 @@ import 'reflect-metadata';
 import {
   createPrivateKey,
   generateKeyPairSync,
+  hash,
   type KeyObject,
   X509Certificate as NodeCertificate,
   randomBytes,
@@ -23,14 +24,19 @@ const SERVER_DAYS = 365;
 const RENEW_BEFORE_MS = 30 * DAY_MS;
 /** Certificates begin in the past, for boards whose clock is behind. */
 const BACKDATE_MS = DAY_MS;
+const LEAST_BACKDATE_SHARE = 1 / 10;
 
-export interface Issued {
+/** A certificate of a device. */
+export interface Certified {
   /** PEM. */
   readonly certificate: string;
-  /** PEM, PKCS #8. */
-  readonly privateKey: string;
   /** Lower-case hex. */
   readonly serial: string;
+  /** SHA-256 of the certificate (DER), lower-case hex. */
+  readonly fingerprint: string;
+  /** SHA-256 of its key (SPKI DER), lower-case hex. */
+  readonly keySha256: string;
+  readonly issuedAtUs: number;
   readonly notAfterUs: number;
 }
 
@@ -86,60 +92,94 @@ export class Authority {
     return this.#root.certificate.toString('pem');
   }
 
-  /** The server's key and certificate for these names; made anew when about to expire. */
+  /** SHA-256 of the root certificate (DER). */
+  get fingerprint(): Buffer {
+    return hash('sha256', Buffer.from(this.#root.certificate.rawData), 'buffer');
+  }
+
+  /**
+   * The server's key and its certificate followed by the root, so that a board which knows only the
+   * root's fingerprint finds it there. Made anew for other names and when about to expire.
+   */
   async server(hosts: readonly string[]): Promise<{ key: string; cert: string }> {
     const known = await readPair(this.#folder, 'server', true);
     if (known && this.#isGood(known.certificate, hosts))
-      return { key: known.keyPem, cert: known.certificate.toString('pem') };
+      return { key: known.keyPem, cert: this.#chain(known.certificate.toString('pem')) };
     const names = hosts.map(
       (host) => ({ type: isAddress(host) ? 'ip' : 'dns', value: host }) as const,
     );
-    const issued = await this.#issue(`CN=${hosts[0] ?? 'localhost'}`, SERVER_DAYS, [
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(names),
-    ]);
-    await writePair(this.#folder, 'server', issued.privateKey, issued.certificate);
-    return { key: issued.privateKey, cert: issued.certificate };
-  }
-
-  /** Key and client certificate of a device. */
-  device(deviceId: string, days: number): Promise<Issued> {
-    return this.#issue(`CN=${deviceId}`, days, [
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
-      new x509.SubjectAlternativeNameExtension([
-        { type: 'url', value: `urn:lenscap:device:${deviceId}` },
-      ]),
-    ]);
-  }
-
-  async #issue(subject: string, days: number, extensions: x509.Extension[]): Promise<Issued> {
     const { privateKey, publicKey } = newKeys();
-    const webPublicKey = await toWebPublicKey(publicKey);
-    const serialNumber = newSerial();
-    const notAfter = new Date(this.#nowMs() + days * DAY_MS);
-    const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber,
-      subject,
+    const leaf = await this.#sign({
+      subject: `CN=${hosts[0] ?? 'localhost'}`,
+      key: publicKey,
+      fromMs: this.#nowMs() - BACKDATE_MS,
+      toMs: this.#nowMs() + SERVER_DAYS * DAY_MS,
+      extensions: [
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        new x509.SubjectAlternativeNameExtension(names),
+      ],
+    });
+    const keyPem = toPem(privateKey);
+    await writePair(this.#folder, 'server', keyPem, leaf.toString('pem'));
+    return { key: keyPem, cert: this.#chain(leaf.toString('pem')) };
+  }
+
+  /** Client certificate of a device for its public key, for `lifeS` seconds from now. */
+  async certify(deviceId: string, key: KeyObject, lifeS: number): Promise<Certified> {
+    const nowMs = this.#nowMs();
+    const lifeMs = lifeS * 1000;
+    const made = await this.#sign({
+      subject: `CN=${deviceId}`,
+      key,
+      fromMs: nowMs - Math.min(BACKDATE_MS, lifeMs * LEAST_BACKDATE_SHARE),
+      toMs: nowMs + lifeMs,
+      extensions: [
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+        new x509.SubjectAlternativeNameExtension([
+          { type: 'url', value: `urn:lenscap:device:${deviceId}` },
+        ]),
+      ],
+    });
+    return {
+      certificate: made.toString('pem'),
+      serial: made.serialNumber.toLowerCase(),
+      fingerprint: hash('sha256', Buffer.from(made.rawData)),
+      keySha256: hash('sha256', key.export({ type: 'spki', format: 'der' })),
+      issuedAtUs: nowMs * 1000,
+      // Certificates know whole seconds only.
+      notAfterUs: made.notAfter.getTime() * 1000,
+    };
+  }
+
+  #chain(leaf: string): string {
+    return `${leaf}\n${this.certificate}\n`;
+  }
+
+  async #sign(request: {
+    readonly subject: string;
+    readonly key: KeyObject;
+    readonly fromMs: number;
+    readonly toMs: number;
+    readonly extensions: readonly x509.Extension[];
+  }): Promise<x509.X509Certificate> {
+    const publicKey = await toWebPublicKey(request.key);
+    return x509.X509CertificateGenerator.create({
+      serialNumber: newSerial(),
+      subject: request.subject,
       issuer: this.#root.certificate.subject,
-      notBefore: new Date(this.#nowMs() - BACKDATE_MS),
-      notAfter,
+      notBefore: new Date(request.fromMs),
+      notAfter: new Date(request.toMs),
       signingAlgorithm: ALGORITHM,
-      publicKey: webPublicKey,
+      publicKey,
       signingKey: this.#root.key,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         await x509.AuthorityKeyIdentifierExtension.create(this.#root.certificate.publicKey),
-        await x509.SubjectKeyIdentifierExtension.create(webPublicKey),
-        ...extensions,
+        await x509.SubjectKeyIdentifierExtension.create(publicKey),
+        ...request.extensions,
       ],
     });
-    return {
-      certificate: certificate.toString('pem'),
-      privateKey: toPem(privateKey),
-      serial: serialNumber,
-      notAfterUs: notAfter.getTime() * 1000,
-    };
   }
 
   #isGood(certificate: x509.X509Certificate, hosts: readonly string[]): boolean {

@@ -1,18 +1,19 @@
-// Adding a device by the operator: id, key, certificate and the bundle that goes to the board. The
-// device belongs to an account from its first record on, and nothing is granted.
-import type { KeyObject } from 'node:crypto';
+// Adding a device by the operator, who hands the bundle with key and certificate to the board himself,
+// so that there is nothing to prove: it is claimed from the start, and nothing is granted.
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { IdentityBundle } from '../../proto/identity.ts';
 import type { Consent } from '../consent/consent.ts';
-import type { Devices } from '../store/devices.ts';
-import { newDeviceId } from '../store/ids.ts';
+import type { Store } from '../store/store.ts';
 import type { Authority } from './authority.ts';
+import type { Certificates } from './certificates.ts';
+import { newDevice } from './new-device.ts';
 
 export interface EnrolmentDeps {
+  readonly store: Pick<Store, 'inTransaction'>;
   readonly authority: Authority;
-  readonly devices: Devices;
+  readonly certificates: Certificates;
   readonly consent: Consent;
   readonly consentPublicKey: KeyObject;
-  readonly certificateDays: number;
   readonly nowUs: () => number;
 }
 
@@ -25,32 +26,25 @@ export async function enrol(
     readonly server: { readonly host: string; readonly port: number };
   },
 ): Promise<IdentityBundle> {
-  const deviceId = newDeviceId();
-  const issued = await deps.authority.device(deviceId, deps.certificateDays);
-  const device = {
-    device_id: deviceId,
-    account_id: request.accountId,
-    name: request.name,
-    created_at_us: deps.nowUs(),
-    last_seen_at_us: null,
-    epoch: 0,
-    applied_epoch: 0,
-    applied_at_us: null,
-  };
-  await deps.devices.add(device);
-  await deps.devices.addCertificate({
-    serial: issued.serial,
-    device_id: deviceId,
-    not_after_us: issued.notAfterUs,
-    revoked_at_us: null,
+  const { accountId, name, server } = request;
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const nowUs = deps.nowUs();
+  const device = newDevice({ accountId, name, state: 'claimed', serial: null, nowUs });
+  const certificate = await deps.certificates.issue(device.device_id, { key: publicKey });
+  const by = { actor: 'operator', how: 'device add' };
+  await deps.store.inTransaction(async (rows) => {
+    await rows.devices.add(device);
+    await rows.certificates.add(certificate);
+    await deps.consent.endIn(rows.consent, device, 'OWNER_CHANGED', by);
   });
-  await deps.consent.assign(device, { actor: 'operator', how: 'device add' });
+  await deps.consent.tellOf(device.device_id);
   return {
     version: 1,
-    deviceId,
-    privateKey: issued.privateKey,
-    certificate: issued.certificate,
-    server: request.server,
+    deviceId: device.device_id,
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    certificate: certificate.pem,
+    server,
+    previous: null,
     ca: deps.authority.certificate,
     consentKey: deps.consentPublicKey.export({ type: 'spki', format: 'pem' }).toString(),
   };

@@ -1,6 +1,6 @@
 // Rows of policies, of the ledger, and of what is granted now. A record, the device's epoch and its
 // granted scopes change in one transaction or not at all.
-import type { Kysely, Transaction } from 'kysely';
+import type { Kysely } from 'kysely';
 import { type GrantedSince, isScope, nextGranted, type Scope } from '../../proto/scopes.ts';
 import type { Index, Tables } from './schema.ts';
 
@@ -14,6 +14,8 @@ export interface Standing {
   /** Hash of the last record; empty before the first. */
   readonly lastHash: string;
   readonly last: LedgerRow | undefined;
+  /** Of the device, see fleet/states.ts; empty when there is no such device. */
+  readonly state: string;
   /** Every policy ever published, the one in force first. */
   readonly policies: readonly PolicyRow[];
 }
@@ -22,6 +24,8 @@ export interface Standing {
 export interface NextRecord {
   readonly row: LedgerRow;
   readonly scopes: readonly Scope[];
+  /** The state that the device comes to with it; absent = it stays as it is. */
+  readonly state?: Pick<Tables['devices'], 'state' | 'state_at_us' | 'state_reason'> | undefined;
 }
 
 export class ConsentRows {
@@ -39,7 +43,7 @@ export class ConsentRows {
     deviceId: string,
     write: (standing: Standing) => NextRecord | undefined,
   ): Promise<boolean> {
-    return this.#index.transaction().execute((trx) => appendIn(trx, deviceId, write));
+    return this.#within((trx) => appendIn(trx, deviceId, write));
   }
 
   /**
@@ -66,7 +70,14 @@ export class ConsentRows {
   }
 
   standing(deviceId: string): Promise<Standing> {
-    return this.#index.transaction().execute((trx) => readStanding(trx, deviceId));
+    return this.#within((trx) => readStanding(trx, deviceId));
+  }
+
+  /** In the transaction that this was made for, else in one of its own. */
+  #within<T>(work: (trx: Index) => Promise<T>): Promise<T> {
+    return this.#index.isTransaction
+      ? work(this.#index)
+      : this.#index.transaction().execute((trx) => work(trx));
   }
 
   log(deviceId: string): Promise<LedgerRow[]> {
@@ -131,7 +142,7 @@ export async function readGranted(
 }
 
 async function appendIn(
-  trx: Transaction<Tables>,
+  trx: Index,
   deviceId: string,
   write: (standing: Standing) => NextRecord | undefined,
 ): Promise<boolean> {
@@ -140,7 +151,17 @@ async function appendIn(
   if (!next) return false;
   const { epoch } = next.row;
   await trx.insertInto('ledger').values(next.row).execute();
-  await trx.updateTable('devices').set({ epoch }).where('device_id', '=', deviceId).execute();
+  await trx
+    .updateTable('devices')
+    .set({ epoch, ...next.state })
+    .where('device_id', '=', deviceId)
+    .execute();
+  if (!next.scopes.includes('device_info'))
+    await trx
+      .updateTable('devices')
+      .set({ agent_version: null })
+      .where('device_id', '=', deviceId)
+      .execute();
   await trx.deleteFrom('granted').where('device_id', '=', deviceId).execute();
   const granted = [...nextGranted(standing.granted, epoch, next.scopes)];
   if (granted.length > 0)
@@ -151,7 +172,7 @@ async function appendIn(
   return true;
 }
 
-async function readStanding(trx: Transaction<Tables>, deviceId: string): Promise<Standing> {
+async function readStanding(trx: Index, deviceId: string): Promise<Standing> {
   const last = await trx
     .selectFrom('ledger')
     .selectAll()
@@ -160,7 +181,13 @@ async function readStanding(trx: Transaction<Tables>, deviceId: string): Promise
     .limit(1)
     .executeTakeFirst();
   const granted = await readGranted(trx, [deviceId]);
+  const device = await trx
+    .selectFrom('devices')
+    .select('state')
+    .where('device_id', '=', deviceId)
+    .executeTakeFirst();
   return {
+    state: device?.state ?? '',
     epoch: last?.epoch ?? 0,
     granted: granted.get(deviceId) ?? new Map(),
     lastHash: last?.hash ?? '',

@@ -116,3 +116,17 @@ export class Deletion {
     });
   }
 }
+
+/** Within a transaction: deletes everything recorded by a device. Returns how many segments. */
+export async function bury(index: Index, deviceId: string, nowUs: number): Promise<number> {
+  await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us)
+    select device_id, stream_id, sequence, blob_id, ${nowUs} from segments
+    where device_id = ${deviceId}`.execute(index);
+  const { numDeletedRows } = await index
+    .deleteFrom('segments')
+    .where('device_id', '=', deviceId)
+    .executeTakeFirst();
+  await index.deleteFrom('streams').where('device_id', '=', deviceId).execute();
+  await index.deleteFrom('gaps').where('device_id', '=', deviceId).execute();
+  return Number(numDeletedRows);
+}

@@ -1,8 +1,12 @@
-// Rows of devices and their certificates.
+// Rows of devices. Which state may follow which is decided in fleet/states.ts; here it is noted.
+import { mayTakeIn } from '../../proto/scopes.ts';
+import { readGranted } from './consent-rows.ts';
 import type { Index, Tables } from './schema.ts';
 
 export type DeviceRow = Tables['devices'];
-export type CertificateRow = Tables['certificates'];
+
+/** The columns that change with a state. */
+export type StateNote = Pick<DeviceRow, 'state' | 'state_at_us' | 'state_reason'>;
 
 export class Devices {
   readonly #index: Index;
@@ -13,10 +17,6 @@ export class Devices {
 
   async add(row: DeviceRow): Promise<void> {
     await this.#index.insertInto('devices').values(row).execute();
-  }
-
-  async addCertificate(row: CertificateRow): Promise<void> {
-    await this.#index.insertInto('certificates').values(row).execute();
   }
 
   all(): Promise<(DeviceRow & { email: string })[]> {
@@ -46,27 +46,18 @@ export class Devices {
       .executeTakeFirst();
   }
 
-  certificates(): Promise<CertificateRow[]> {
-    return this.#index.selectFrom('certificates').selectAll().execute();
+  async setState(deviceId: string, note: StateNote): Promise<void> {
+    await this.#index.updateTable('devices').set(note).where('device_id', '=', deviceId).execute();
   }
 
-  certificate(serial: string): Promise<CertificateRow | undefined> {
-    return this.#index
-      .selectFrom('certificates')
-      .selectAll()
-      .where('serial', '=', serial)
-      .executeTakeFirst();
-  }
-
-  /** Revokes every certificate of a device that is not revoked yet; returns how many. */
-  async revoke(deviceId: string, nowUs: number): Promise<number> {
-    const { numUpdatedRows } = await this.#index
-      .updateTable('certificates')
-      .set({ revoked_at_us: nowUs })
+  /** Notes that the device confirmed its release; the first time counts. */
+  async setReleased(deviceId: string, atUs: number): Promise<void> {
+    await this.#index
+      .updateTable('devices')
+      .set({ released_at_us: atUs })
       .where('device_id', '=', deviceId)
-      .where('revoked_at_us', 'is', null)
-      .executeTakeFirst();
-    return Number(numUpdatedRows);
+      .where('released_at_us', 'is', null)
+      .execute();
   }
 
   async seen(deviceId: string, atUs: number): Promise<void> {
@@ -86,5 +77,23 @@ export class Devices {
       .where('applied_epoch', '<', epoch)
       .where('epoch', '>=', epoch)
       .execute();
+  }
+
+  /**
+   * Takes in device information that was sent under `epoch`, by the rule at commit. Returns whether
+   * consent covers it.
+   */
+  noteInfo(deviceId: string, info: { epoch: number; agentVersion: string }): Promise<boolean> {
+    return this.#index.transaction().execute(async (trx) => {
+      const granted = (await readGranted(trx, [deviceId])).get(deviceId) ?? new Map();
+      if (!mayTakeIn({ epoch: info.epoch, scopes: ['device_info'] }, granted)) return false;
+      const { numUpdatedRows } = await trx
+        .updateTable('devices')
+        .set({ agent_version: info.agentVersion })
+        .where('device_id', '=', deviceId)
+        .where('epoch', '>=', info.epoch)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    });
   }
 }

@@ -26,12 +26,67 @@ export interface Tables {
     epoch: number;
     applied_epoch: number;
     applied_at_us: number | null;
+    /** Of fleet/states.ts. */
+    state: string;
+    state_at_us: number;
+    /** Why, where the state alone does not say it, e.g. `clone`. */
+    state_reason: string | null;
+    /** When the device confirmed that it forgot everything; null before. */
+    released_at_us: number | null;
+    /** Of the board, if its maker enrolled it. */
+    serial: string | null;
+    /** Only under the scope device_info. */
+    agent_version: string | null;
   };
   certificates: {
+    /** Lower-case hex. */
     serial: string;
     device_id: string;
+    /** SHA-256 of the certificate (DER), lower-case hex. */
+    fingerprint: string;
+    /** SHA-256 of its key (SPKI DER), lower-case hex; no key is certified twice. */
+    key_sha256: string;
+    pem: string;
+    issued_at_us: number;
     not_after_us: number;
+    /** First connection with it. */
+    used_at_us: number | null;
     revoked_at_us: number | null;
+  };
+  /** Setup codes: of the secret only what checks a proof. */
+  claims: {
+    claim_id: string;
+    account_id: string;
+    /** What the owner calls the camera. */
+    name: string;
+    sealed_proof_key: Uint8Array;
+    created_at_us: number;
+    expires_at_us: number;
+    failures: number;
+    last_failure: string | null;
+    /** For re-admission: the device that it is for. Else the one it led to, once it did. */
+    device_id: string | null;
+    is_readmission: number;
+    /** The key that it was answered for; only that one may ask again. */
+    key_sha256: string | null;
+    /** First connection of the device with what it was issued. */
+    used_at_us: number | null;
+    cancelled_at_us: number | null;
+  };
+  /** Boards that their maker enrolled. Once owned, the state is the device's. */
+  boards: {
+    serial: string;
+    model: string;
+    /** SHA-256 of the factory key (SPKI DER), lower-case hex. */
+    key_sha256: string;
+    enrolled_at_us: number;
+    last_seen_at_us: number | null;
+    state: string;
+    /** Owner who claimed it by its label, and the name he gave it; null before. */
+    account_id: string | null;
+    name: string | null;
+    /** The device it became; null before and after an ownership. */
+    device_id: string | null;
   };
   policies: { version: number; sha256: string; document: string; published_at_us: number };
   ledger: {
@@ -98,7 +153,7 @@ export interface Tables {
 
 export type Index = Kysely<Tables>;
 
-const VERSION = '1';
+const VERSION = '2';
 
 const STATEMENTS = [
   'create table if not exists meta (key text primary key, value text not null) strict, without rowid',
@@ -108,9 +163,26 @@ const STATEMENTS = [
     created_at_us integer not null, expires_at_us integer not null) strict`,
   `create table devices (device_id text primary key, account_id text not null references accounts,
     name text not null, created_at_us integer not null, last_seen_at_us integer,
-    epoch integer not null, applied_epoch integer not null default 0, applied_at_us integer) strict`,
+    epoch integer not null, applied_epoch integer not null default 0, applied_at_us integer,
+    state text not null, state_at_us integer not null, state_reason text, released_at_us integer,
+    serial text, agent_version text) strict`,
   `create table certificates (serial text primary key, device_id text not null references devices,
-    not_after_us integer not null, revoked_at_us integer) strict`,
+    fingerprint text not null, key_sha256 text not null unique, pem text not null,
+    issued_at_us integer not null, not_after_us integer not null, used_at_us integer,
+    revoked_at_us integer) strict`,
+  'create index certificates_of_device on certificates (device_id)',
+  `create table claims (claim_id text primary key, account_id text not null references accounts,
+    name text not null, sealed_proof_key blob not null, created_at_us integer not null,
+    expires_at_us integer not null, failures integer not null, last_failure text,
+    device_id text references devices, is_readmission integer not null, key_sha256 text,
+    used_at_us integer, cancelled_at_us integer) strict`,
+  'create index claims_of_account on claims (account_id, created_at_us)',
+  'create index claims_by_key on claims (key_sha256) where key_sha256 is not null',
+  `create table boards (serial text primary key, model text not null,
+    key_sha256 text not null unique, enrolled_at_us integer not null, last_seen_at_us integer,
+    state text not null, account_id text references accounts, name text,
+    device_id text references devices) strict`,
+  'create index boards_of_device on boards (device_id) where device_id is not null',
   `create table policies (version integer primary key, sha256 text not null unique,
     document text not null, published_at_us integer not null) strict`,
   `create table ledger (device_id text not null references devices, epoch integer not null,

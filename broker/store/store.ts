@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { Accounts } from './accounts.ts';
 import { type Blobs, FileBlobs } from './blobs.ts';
+import { BoardRows } from './boards.ts';
+import { CertificateRows } from './certificates.ts';
+import { ClaimRows } from './claims.ts';
 import { ConsentRows } from './consent-rows.ts';
-import { Deletion } from './deletion.ts';
+import { bury, Deletion } from './deletion.ts';
 import { Devices } from './devices.ts';
 import { makeFolder } from './durable.ts';
 import { Keys } from './keys.ts';
@@ -14,15 +17,32 @@ import { MediaRows } from './media-rows.ts';
 import { type Index, migrate } from './schema.ts';
 import { openSqliteIndex, type SqliteIndex } from './sqlite-index.ts';
 
-export interface Store {
+/** The rows that change together when a device changes hands or states. */
+export interface Rows {
+  readonly devices: Devices;
+  readonly certificates: CertificateRows;
+  readonly claims: ClaimRows;
+  readonly boards: BoardRows;
+  readonly consent: ConsentRows;
+}
+
+export interface TransactionRows extends Rows {
+  /** Deletes every recording of a device; files go with `deletion.finish`. Returns how many. */
+  bury(deviceId: string, nowUs: number): Promise<number>;
+}
+
+export interface Store extends Rows {
   readonly index: Index;
+  /**
+   * Changes rows all or none. `work` uses only the rows that it is given (others wait for its end,
+   * and it for them) and waits for nothing else, since everybody waits for it.
+   */
+  inTransaction<T>(work: (rows: TransactionRows) => Promise<T>): Promise<T>;
   /** The only way in for what devices send; see commit.ts. */
   readonly commit: SqliteIndex['commit'];
   readonly blobs: Blobs;
   readonly keys: Keys;
   readonly accounts: Accounts;
-  readonly devices: Devices;
-  readonly consent: ConsentRows;
   readonly media: MediaRows;
   readonly deletion: Deletion;
   /** Rejects when a thread of the store has died; the process has to end. */
@@ -56,9 +76,14 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
     commit,
     blobs,
     keys,
+    ...rowsOf(index),
+    inTransaction: (work) =>
+      index
+        .transaction()
+        .execute((trx) =>
+          work({ ...rowsOf(trx), bury: (deviceId, atUs) => bury(trx, deviceId, atUs) }),
+        ),
     accounts: new Accounts(index),
-    devices: new Devices(index),
-    consent: new ConsentRows(index),
     media: new MediaRows(index),
     deletion: new Deletion(index, blobs),
     failed,
@@ -66,5 +91,15 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
       await blobs.close();
       await sqlite.close();
     },
+  };
+}
+
+function rowsOf(index: Index): Rows {
+  return {
+    devices: new Devices(index),
+    certificates: new CertificateRows(index),
+    claims: new ClaimRows(index),
+    boards: new BoardRows(index),
+    consent: new ConsentRows(index),
   };
 }

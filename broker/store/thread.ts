@@ -72,7 +72,8 @@ export class Thread<Q, A, F> {
   #settle(answer: Answer<A, F>): void {
     const waiting = this.#waiting.get(answer.id);
     this.#waiting.delete(answer.id);
-    if (this.#waiting.size === 0) this.#worker.unref();
+    // Whoever waits for the end has to be kept alive until then.
+    if (this.#waiting.size === 0 && !this.#isClosed) this.#worker.unref();
     if ('answer' in answer) waiting?.resolve(answer.answer);
     else waiting?.reject(this.#toError(answer.failure));
   }

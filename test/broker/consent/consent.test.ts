@@ -150,3 +150,37 @@ t.test('a policy with faults is refused with each of them', async (t) => {
   });
   t.throws(() => parsePolicy('{', 'p.json'), { code: 'CONFIG_INVALID' });
 });
+
+t.test('what ends with a device is one record in the transaction of its cause', async (t) => {
+  const { consent, device, gate, store } = await consentHouse(t);
+  const { sha256 } = await consent.policy();
+  await consent.grant(device, ['video'], sha256, owner);
+  const failing = store.inTransaction(async (rows) => {
+    await consent.endIn(rows.consent, device, 'RELEASED', owner);
+    throw new Error('a crash in between');
+  });
+  await t.rejects(failing, /a crash in between/);
+  t.match(await consent.current(device.device_id), { epoch: 2, event: 'GRANTED' });
+  await store.inTransaction((rows) => consent.endIn(rows.consent, device, 'RELEASED', owner));
+  t.match(await consent.current(device.device_id), {
+    epoch: 3,
+    event: 'RELEASED',
+    scopes: [],
+    policy: null,
+  });
+  t.notOk(isOpen(gate, device.device_id, 'video'));
+});
+
+t.test('a grant moves the state with it, and is refused where the state forbids it', async (t) => {
+  const { consent, device, store } = await consentHouse(t);
+  const { sha256 } = await consent.policy();
+  const { device_id } = device;
+  await consent.grant(device, ['video'], sha256, owner);
+  t.match(await store.devices.byId(device_id), { state: 'configured', epoch: 2 });
+  for (const state of ['factory', 'waiting', 'suspended', 'released', 'revoked', 'nonsense']) {
+    await store.devices.setState(device_id, { state, state_at_us: 1, state_reason: null });
+    await t.rejects(consent.grant(device, ['audio'], sha256, owner), { code: 'STATE_INVALID' });
+    await consent.withdraw(device, ['audio'], owner);
+    t.match(await store.devices.byId(device_id), { state }, 'a withdrawal is taken in any state');
+  }
+});

@@ -54,6 +54,12 @@ export async function consentHouse(t: {
     epoch: 0,
     applied_epoch: 0,
     applied_at_us: null,
+    state: 'claimed',
+    state_at_us: 1,
+    state_reason: null,
+    released_at_us: null,
+    serial: null,
+    agent_version: null,
   };
   await store.devices.add(device);
   await consent.assign(device, owner);

@@ -1,16 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Authority } from '../../../broker/fleet/authority.ts';
 
 const DEVICE = 'cam-abcdefghijklmnop';
+const DAY_S = 86_400;
+
+const newKey = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).publicKey;
 
 t.test('certificates are what OpenSSL accepts for their purpose, and for no other', async (t) => {
   const folder = t.testdir();
   const authority = await Authority.open(folder, Date.now, true);
-  const device = await authority.device(DEVICE, 90);
+  const key = newKey();
+  const device = await authority.certify(DEVICE, key, 90 * DAY_S);
   const server = await authority.server(['localhost', '127.0.0.1']);
   writeFileSync(join(folder, 'device.pem'), device.certificate);
   const check = (purpose: string, file: string): string =>
@@ -30,6 +34,15 @@ t.test('certificates are what OpenSSL accepts for their purpose, and for no othe
   t.equal(parsed.subject, `CN=${DEVICE}`);
   t.equal(parsed.ca, false);
   t.equal(parsed.serialNumber.toLowerCase(), device.serial);
+  t.equal(parsed.fingerprint256.replaceAll(':', '').toLowerCase(), device.fingerprint);
+  t.ok(parsed.publicKey.equals(key));
+  t.equal(
+    device.keySha256,
+    createHash('sha256')
+      .update(key.export({ type: 'spki', format: 'der' }))
+      .digest('hex'),
+  );
+  t.equal(parsed.validToDate.getTime() * 1000, device.notAfterUs);
   t.ok(new X509Certificate(server.cert).checkIP('127.0.0.1'));
 });
 
@@ -66,9 +79,28 @@ t.test('a damaged authority is named and not replaced', async (t) => {
   });
 });
 
-t.test('each device has a key of its own', async (t) => {
+t.test('the server shows its certificate with the root that a setup code names', async (t) => {
   const authority = await Authority.open(t.testdir(), Date.now, true);
-  const [one, two] = await Promise.all([authority.device(DEVICE, 1), authority.device(DEVICE, 1)]);
-  t.not(one.privateKey, two.privateKey);
-  t.ok(new X509Certificate(one.certificate).publicKey.equals(createPublicKey(one.privateKey)));
+  for (const time of ['made', 'read again']) {
+    const { cert } = await authority.server(['localhost']);
+    const [leaf, root, ...more] = cert.match(/-----BEGIN[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+    t.same(more, [], time);
+    t.ok(new X509Certificate(leaf ?? '').checkIssued(new X509Certificate(root ?? '')));
+    const { raw } = new X509Certificate(root ?? '');
+    t.ok(authority.fingerprint.equals(createHash('sha256').update(raw).digest()));
+  }
+});
+
+t.test('certificates begin in the past, by a day or a tenth of their life', async (t) => {
+  const nowMs = Date.UTC(2026, 0, 1);
+  const authority = await Authority.open(t.testdir(), () => nowMs, true);
+  for (const [lifeS, backS] of [
+    [90 * DAY_S, DAY_S],
+    [100, 10],
+  ] as const) {
+    const { certificate } = await authority.certify(DEVICE, newKey(), lifeS);
+    const { validFromDate, validToDate } = new X509Certificate(certificate);
+    t.equal(validFromDate.getTime(), nowMs - backS * 1000);
+    t.equal(validToDate.getTime(), nowMs + lifeS * 1000);
+  }
 });

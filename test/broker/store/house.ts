@@ -61,6 +61,12 @@ export async function storeHouse(t: Testdir): Promise<StoreHouse> {
     epoch: 0,
     applied_epoch: 0,
     applied_at_us: null,
+    state: 'claimed',
+    state_at_us: 1,
+    state_reason: null,
+    released_at_us: null,
+    serial: null,
+    agent_version: null,
   });
   await putEpoch(store, deviceId, ['video']);
   const house = { store, accountId, deviceId, streamId: newId() };
