@@ -9,16 +9,20 @@ import type { ServerConfig } from '../proto/server-config.ts';
 import { Collector } from './collector/collector.ts';
 import { GroupCommit } from './collector/group-commit.ts';
 import { Retention } from './collector/retention.ts';
+import { Instances } from './fleet/clones.ts';
 import { type Installation, openInstallation } from './installation.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { Broker } from './mqtt/broker.ts';
+import { Presence } from './operator/presence.ts';
 import { Portal } from './portal/portal.ts';
 import { dataVersion } from './store/commit.ts';
 import { makeFolder, writeFileDurably } from './store/durable.ts';
 import { takeLock } from './store/lock.ts';
 import { MediaMemory } from './store/media-memory.ts';
+import { Overview } from './store/overview.ts';
 
 /** How soon a change by another process, such as a publication, takes effect here. */
-const WATCH_MS = 500;
+const WATCH_MS = 250;
 const DAY_MS = 86_400_000;
 
 /** Where a running server can be reached; in `run/server.json` while it runs. */
@@ -26,6 +30,8 @@ export interface ServerAddress {
   readonly pid: number;
   readonly mqttPort: number;
   readonly httpUrl: string;
+  /** Where Prometheus finds the figures. */
+  readonly metricsUrl: string;
 }
 
 /** Runs the server on a data folder until aborted. @throws STORE_LOCKED when one runs on it. */
@@ -46,18 +52,23 @@ export async function serve(
     if (finished > 0) log.info({ finished }, 'deletions finished that were begun before');
     const broker = await makeBroker(installation, config, log, memory);
     const portal = makePortal(installation, config, log, broker);
+    const metrics = makeMetrics(installation, config, log, broker);
     const mqttPort = await broker.listen();
     const { url: httpUrl } = await portal.listen();
-    const address = { pid: process.pid, mqttPort, httpUrl };
+    const metricsUrl = await metrics.listen();
+    const address = { pid: process.pid, mqttPort, httpUrl, metricsUrl };
     await writeFileDurably(join(folder, 'run', 'server.json'), JSON.stringify(address));
     log.info(address, 'listening');
     ready(address);
     delay.enable();
+    const presence = new Presence({ folder, connected: () => broker.connected(), log });
     const retention = new Retention({ ...installation.store, ...installation, log });
     await runAll(signal, [
       (stop) => Promise.race([installation.store.failed, aborted(stop)]),
       (stop) => broker.run(stop),
       (stop) => portal.run(stop),
+      (stop) => metrics.run(stop),
+      (stop) => presence.run(stop),
       (stop) => retention.run(stop),
       (stop) => watch(installation, broker, config, log, stop),
     ]);
@@ -93,45 +104,61 @@ async function runAll(
   await Promise.all(running);
 }
 
-async function makeBroker(
+/** The gate of an installation, told of every change of its devices. */
+export async function makeBroker(
   installation: Installation,
   config: ServerConfig,
   log: Logger,
   memory: MediaMemory,
 ): Promise<Broker> {
-  const { store, authority, gate, consent, nowUs, listeners } = installation;
+  const { store, authority, gate, nowUs, listeners } = installation;
   const { key, cert } = await authority.server(hostsOf(config));
   const groups = new GroupCommit({ ...store, minFreeBytes: config.store.minFreeBytes });
   const broker = new Broker({
-    config: config.mqtt,
+    ...installation,
+    config,
     tls: { key, cert, ca: authority.certificate },
-    devices: store.devices,
-    consent,
+    instances: new Instances(),
     collector: new Collector({ ...store, gate, groups, nowUs, log }),
     memory,
-    nowUs,
     log,
   });
   listeners.add((deviceId) => {
-    broker.tell(deviceId).catch((err: unknown) => log.error({ err, deviceId }, 'grant not sent'));
+    broker
+      .recheck(deviceId)
+      .catch((err: unknown) => log.error({ err, deviceId }, 'a change was not told'));
   });
   return broker;
 }
 
 function makePortal(
-  { store, consent, consentPublicKey, nowUs }: Installation,
+  installation: Installation,
   config: ServerConfig,
   log: Logger,
   broker: Broker,
 ): Portal {
   return new Portal({
+    ...installation,
     config: config.http,
-    store,
-    consent,
-    consentPublicKey,
-    nowUs,
+    claimLimits: config.claims,
     log,
     isConnected: (deviceId) => broker.isConnected(deviceId),
+  });
+}
+
+function makeMetrics(
+  { store, nowUs }: Installation,
+  config: ServerConfig,
+  log: Logger,
+  broker: Broker,
+): Metrics {
+  return new Metrics({
+    config: config.metrics,
+    overview: new Overview(store.index),
+    claimFailures: config.claims.failures,
+    figures: () => broker.figures(),
+    nowUs,
+    log,
   });
 }
 
@@ -157,10 +184,10 @@ async function watch(
     try {
       broker.cutExpired();
       const now = await dataVersion(store.index);
-      if (now !== version) await broker.recheck();
+      if (now !== version) await broker.recheckAll();
       version = now;
       if (performance.now() < renewAt) continue;
-      await broker.tellAll();
+      broker.tellAll();
       // Made anew by itself a month before its end.
       broker.setCertificate(await authority.server(hostsOf(config)));
       renewAt = performance.now() + renewMs;

@@ -4,6 +4,7 @@ import { hash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ERRORS, type ErrorCode, LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { decodeGap } from '../../proto/gap.ts';
+import { decodeInfo } from '../../proto/info.ts';
 import { decodeSegment } from '../../proto/segment.ts';
 import { decodeStream } from '../../proto/stream.ts';
 import type { UpNoun } from '../../proto/topics.ts';
@@ -23,14 +24,20 @@ export interface Sender {
   readonly accountId: string;
 }
 
-/** `stored`: acknowledge. A refusal with `isFinal`: say it, then acknowledge; else say it and close. */
-export type Reply = 'stored' | { readonly verdict: Verdict; readonly isFinal: boolean };
+/**
+ * `stored`: acknowledge. `dropped`: refused, but there is no verdict for it; acknowledge. A refusal with
+ * `isFinal`: say it, then acknowledge; else say it and close.
+ */
+export type Reply = 'stored' | 'dropped' | { readonly verdict: Verdict; readonly isFinal: boolean };
+/** What a device reports; the rest of what it sends concerns its identity. */
+export type Report = Exclude<UpNoun, 'renewal' | 'released'>;
+type Capture = Exclude<Report, 'applied' | 'info'>;
 
 export interface CollectorDeps {
   readonly gate: ConsentGate;
   readonly groups: GroupCommit;
   readonly keys: Keys;
-  readonly devices: Devices;
+  readonly devices: Pick<Devices, 'applied' | 'noteInfo'>;
   readonly nowUs: () => number;
   readonly log: Logger;
 }
@@ -48,7 +55,8 @@ export class Collector {
   }
 
   /** @throws DECODE_INVALID when not even its id can be read; the sender is to be cut off. */
-  async take(sender: Sender, noun: UpNoun, payload: Uint8Array): Promise<Reply> {
+  async take(sender: Sender, noun: Report, payload: Uint8Array): Promise<Reply> {
+    if (noun === 'info') return this.#info(sender, payload);
     if (noun === 'applied') {
       const { epoch } = decodeApplied(payload);
       await this.#deps.devices.applied(sender.deviceId, epoch, this.#deps.nowUs());
@@ -67,12 +75,27 @@ export class Collector {
     }
   }
 
+  /** Nothing of a device whose ownership has ended; the sender is to erase it. */
+  refuse(noun: Report, payload: Uint8Array): Reply {
+    const target = noun === 'applied' || noun === 'info' ? undefined : targetOf(noun, payload);
+    return target ? refusal('CONSENT_MISSING', target, 'its owner has released it') : 'dropped';
+  }
+
+  /** Device information, under its scope. @throws DECODE_INVALID. */
+  async #info({ deviceId }: Sender, payload: Uint8Array): Promise<Reply> {
+    const info = decodeInfo(payload);
+    const isOpen = this.#deps.gate.mayTakeIn(deviceId, { ...info, scopes: ['device_info'] });
+    if (isOpen && (await this.#deps.devices.noteInfo(deviceId, info))) return 'stored';
+    this.#deps.log.warn({ deviceId, noun: 'info', code: 'CONSENT_MISSING' }, 'not stored');
+    return 'dropped';
+  }
+
   #mayTakeIn({ deviceId }: Sender, { candidate }: Offer): boolean {
     const { epoch } = candidate.row;
     return this.#deps.gate.mayTakeIn(deviceId, { epoch, scopes: candidate.scopes });
   }
 
-  #refuse(sender: Sender, noun: UpNoun, target: Target | undefined, thrown: unknown): Reply {
+  #refuse(sender: Sender, noun: Capture, target: Target | undefined, thrown: unknown): Reply {
     const error = toLenscapError(thrown);
     const { deviceId } = sender;
     this.#deps.log[ERRORS[error.code].retry ? 'error' : 'warn'](
@@ -83,7 +106,7 @@ export class Collector {
     return refusal(error.code, target, error.detail);
   }
 
-  async #draft(sender: Sender, noun: UpNoun, payload: Uint8Array): Promise<Draft> {
+  async #draft(sender: Sender, noun: Capture, payload: Uint8Array): Promise<Draft> {
     switch (noun) {
       case 'stream':
         return this.#stream(sender, payload);
@@ -91,8 +114,6 @@ export class Collector {
         return this.#segment(sender, payload);
       case 'gap':
         return this.#gap(sender, payload);
-      case 'applied':
-        throw new LenscapError('BUG', 'applied holds nothing to store');
     }
   }
 

@@ -20,7 +20,7 @@ const PUBLISH = 3;
 
 export class Guard extends Duplex {
   readonly socket: Duplex;
-  readonly #limits: GuardLimits;
+  #limits: GuardLimits;
   /** Bytes that have to wait: for authenticated(), or for release(). */
   #held: Buffer | null = null;
   #isWanted = false;
@@ -52,9 +52,10 @@ export class Guard extends Duplex {
     socket.on('close', () => this.destroy());
   }
 
-  /** The CONNECT was accepted; packets after it may pass. */
-  authenticated(): void {
+  /** The CONNECT was accepted; packets after it may pass, within these limits where they differ. */
+  authenticated(limits: Partial<GuardLimits> = {}): void {
     clearTimeout(this.#connectTimer);
+    this.#limits = { ...this.#limits, ...limits };
     this.#isAuthenticated = true;
     this.#pump();
   }

@@ -13,19 +13,25 @@ export interface AgentOptions extends Options {
   readonly audio?: 'none' | 'source';
   readonly capture?: object;
   readonly uplink?: object;
+  readonly claim?: object;
+  /** Path of a factory identity. */
+  readonly factory?: string | null;
   /** Subcommand; `run` if absent. */
   readonly verb?: string;
 }
 
 /** Writes the agent's configuration next to the bundle; returns its path. */
-export function writeConfig(device: Added, options: AgentOptions = {}): string {
-  const { source = FILE, audio = 'source', capture = {}, uplink = {} } = options;
+export function writeConfig(device: Pick<Added, 'file'>, options: AgentOptions = {}): string {
+  const { source = FILE, audio = 'source', capture = {}, uplink = {}, factory = null } = options;
   const file = `${device.file}.agent.json`;
   const stateDir = stateOf(device);
   mkdirSync(join(stateDir, '..'), { recursive: true });
   const config = {
     identity: device.file,
     stateDir,
+    factory,
+    // No lens: the clip shows no code, and looking for one costs time.
+    claim: { lens: false, folders: [], ...options.claim },
     source,
     audio: { source: audio },
     video: { width: 160, height: 120, frameRate: 10, bitrateKbps: 200, keyframeIntervalMs: 500 },
@@ -39,11 +45,15 @@ export function writeConfig(device: Added, options: AgentOptions = {}): string {
 }
 
 /** Folder in which the agent of a device keeps its state. */
-export function stateOf(device: Added): string {
+export function stateOf(device: Pick<Added, 'file'>): string {
   return `${device.file}.state`;
 }
 
-export function startAgent(t: Test, device: Added, options: AgentOptions = {}): Running {
+export function startAgent(
+  t: Test,
+  device: Pick<Added, 'file'>,
+  options: AgentOptions = {},
+): Running {
   const file = writeConfig(device, options);
   return new Running(t, node(AGENT, options.verb ?? 'run', '--config', file), options);
 }

@@ -3,11 +3,13 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import mqttPacket from 'mqtt-packet';
+import { type ClaimAnswer, decodeClaimAnswer } from '../../proto/claim.ts';
 import { encodeGap, type Gap } from '../../proto/gap.ts';
 import type { IdentityBundle } from '../../proto/identity.ts';
+import { decodeRenewed, type Renewed } from '../../proto/renewal.ts';
 import { encodeSegment, type SegmentHeader } from '../../proto/segment.ts';
 import { encodeStream, type Stream } from '../../proto/stream.ts';
-import { downTopic, type UpNoun, upTopic } from '../../proto/topics.ts';
+import { DOWN_NOUNS, downTopic, type UpNoun, upTopic } from '../../proto/topics.ts';
 import { decodeVerdict, type Verdict } from '../../proto/verdict.ts';
 import { eventually } from './processes.ts';
 import { decodeGrantBody } from './wire.ts';
@@ -18,6 +20,9 @@ export type Packet = Parameters<typeof mqttPacket.generate>[0];
 export type Said =
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
   | { readonly kind: 'grant'; readonly epoch: number; readonly payload: Buffer }
+  | { readonly kind: 'release'; readonly payload: Buffer }
+  | { readonly kind: 'certificate'; readonly renewed: Renewed }
+  | { readonly kind: 'answer'; readonly answer: ClaimAnswer }
   | {
       readonly kind: 'puback' | 'suback';
       readonly messageId: number;
@@ -27,7 +32,9 @@ export type Said =
 export interface Answer {
   /** `closed`: the connection ended without an acknowledgement. */
   readonly outcome: 'acked' | 'closed';
-  /** Codes of the verdicts that came before that. */
+  /** What came before that. */
+  readonly before: readonly Said[];
+  /** Codes of the verdicts among it. */
   readonly codes: readonly string[];
   readonly verdicts: readonly Verdict[];
 }
@@ -50,10 +57,17 @@ export function tls(
   return socket;
 }
 
-export function connectPacket(clientId: string): Packet {
+/** Id of one run of an agent. */
+export function newInstance(): string {
+  return randomBytes(16).toString('hex');
+}
+
+/** Without a user name when it is empty. */
+export function connectPacket(clientId: string, username = newInstance()): Packet {
   return {
     cmd: 'connect',
     clientId,
+    ...(username === '' ? {} : { username }),
     protocolId: 'MQTT',
     protocolVersion: 4,
     clean: true,
@@ -90,7 +104,7 @@ export class TestDevice {
     const device = await TestDevice.tryConnect(bundle, { over });
     if (device.connack !== 0) throw new Error(`not connected: CONNACK ${device.connack}`);
     const { deviceId } = bundle;
-    await device.subscribe(downTopic(deviceId, 'verdict'), downTopic(deviceId, 'grant'));
+    await device.subscribe(...DOWN_NOUNS.map((noun) => downTopic(deviceId, noun)));
     return device;
   }
 
@@ -160,6 +174,7 @@ export class TestDevice {
     const verdicts = before.flatMap((said) => (said.kind === 'verdict' ? said.verdict : []));
     return {
       outcome: at() >= 0 ? 'acked' : 'closed',
+      before,
       verdicts,
       codes: verdicts.map(({ code }) => code),
     };
@@ -187,11 +202,27 @@ export class TestDevice {
       });
     else if (packet.cmd === 'publish') {
       const payload = Buffer.from(packet.payload);
-      if (packet.topic.endsWith('/verdict'))
-        this.said.push({ kind: 'verdict', verdict: decodeVerdict(payload) });
-      else this.said.push({ kind: 'grant', epoch: decodeGrantBody(payload).epoch, payload });
+      const said = saidOn(packet.topic, payload);
+      if (said) this.said.push(said);
       if (packet.qos === 1) this.send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
     }
+  }
+}
+
+function saidOn(topic: string, payload: Buffer): Said | undefined {
+  switch (topic.slice(topic.lastIndexOf('/') + 1)) {
+    case 'verdict':
+      return { kind: 'verdict', verdict: decodeVerdict(payload) };
+    case 'grant':
+      return { kind: 'grant', epoch: decodeGrantBody(payload).epoch, payload };
+    case 'release':
+      return { kind: 'release', payload };
+    case 'certificate':
+      return { kind: 'certificate', renewed: decodeRenewed(payload) };
+    case 'answer':
+      return { kind: 'answer', answer: decodeClaimAnswer(payload) };
+    default:
+      return undefined;
   }
 }
 

@@ -6,13 +6,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { type Installation, readServerConfig } from '../../broker/installation.ts';
-import {
-  addAccount,
-  addDevice,
-  revokeDevice,
-  verify,
-  withInstallation,
-} from '../../broker/operator.ts';
+import { revokeDevice } from '../../broker/operator/devices.ts';
+import { addAccount, addDevice, verify, withInstallation } from '../../broker/operator.ts';
 import type { Report } from '../../broker/store/verify.ts';
 import { checkIdentity, type IdentityBundle } from '../../proto/identity.ts';
 import { finished, node, Running, SERVER } from './processes.ts';
@@ -40,6 +35,9 @@ export interface Gap {
 }
 
 export interface Device {
+  readonly state: string;
+  readonly stateReason: string | null;
+  readonly releasedAt: string | null;
   readonly connected: boolean;
   readonly cap: 'on' | 'off';
   readonly scopes: readonly string[];
@@ -59,6 +57,8 @@ interface Settings {
   readonly mqtt?: object;
   readonly consent?: object;
   readonly store?: object;
+  readonly claims?: object;
+  readonly certificates?: object;
 }
 
 export class House {
@@ -86,6 +86,7 @@ export class House {
     const config = {
       ...settings,
       mqtt: { port, ...settings.mqtt },
+      metrics: { port: 0 },
       http: { port: await freePort(), loginsPerMinute: 10_000, requestsPerMinute: 1_000_000 },
     };
     writeFileSync(join(folder, 'config.json'), JSON.stringify(config));

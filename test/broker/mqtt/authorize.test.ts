@@ -1,5 +1,12 @@
 import t from 'tap';
-import { mayPublish, maySubscribe, whyNotAdmitted } from '../../../broker/mqtt/authorize.ts';
+import {
+  instanceOf,
+  mayPublish,
+  maySubscribe,
+  whyNotAsked,
+  whyStranger,
+} from '../../../broker/mqtt/authorize.ts';
+import type { Exchange } from '../../../proto/topics.ts';
 
 const own = 'cam-abcdefghijklmnop';
 const other = 'cam-ponmlkjihgfedcba';
@@ -11,6 +18,7 @@ t.test('a device publishes its own up topics at QoS 1, and nothing else', async 
     { topic: up(other), qos: 1, retain: false },
     { topic: `lenscap/1/${own}/down/grant`, qos: 1, retain: false },
     { topic: up(own, 'firmware'), qos: 1, retain: false },
+    { topic: `lenscap/1/claim/${own}/request`, qos: 1, retain: false },
     { topic: `$SYS/${own}/new/clients`, qos: 1, retain: false },
     { topic: up(own), qos: 0, retain: false },
     { topic: up(own), qos: 2, retain: false },
@@ -33,16 +41,31 @@ t.test('a device subscribes its own down topics, and nothing else', async (t) =>
     t.notOk(maySubscribe(own, filter), filter);
 });
 
-t.test(
-  'a certificate admits its device only while it is known, valid and not revoked',
-  async (t) => {
-    const row = { serial: '1', device_id: own, not_after_us: 100, revoked_at_us: null };
-    t.equal(whyNotAdmitted(own, own, row, 99), undefined);
-    t.match(whyNotAdmitted(other, own, row, 99), /client id/);
-    t.match(whyNotAdmitted(own, undefined, row, 99), /client id/);
-    t.match(whyNotAdmitted(own, own, undefined, 99), /not known/);
-    t.match(whyNotAdmitted(own, own, { ...row, device_id: other }, 99), /not known/);
-    t.match(whyNotAdmitted(own, own, { ...row, revoked_at_us: 5 }, 99), /revoked/);
-    t.match(whyNotAdmitted(own, own, row, 100), /expired/);
-  },
-);
+t.test('a board publishes the request of its own exchange, and nothing else', async (t) => {
+  const exchange: Exchange = { kind: 'board', serial: 'S1' };
+  const topic = 'lenscap/1/claim/serial-S1/request';
+  t.equal(whyNotAsked(exchange, { topic, qos: 1, retain: false }), undefined);
+  for (const packet of [
+    { topic, qos: 0, retain: false },
+    { topic, qos: 1, retain: true },
+    { topic: `${topic}/`, qos: 1, retain: false },
+    { topic: 'lenscap/1/claim/serial-S1/answer', qos: 1, retain: false },
+    { topic: 'lenscap/1/claim/serial-S2/request', qos: 1, retain: false },
+    { topic: up(own), qos: 1, retain: false },
+  ])
+    t.type(whyNotAsked(exchange, packet), 'string', JSON.stringify(packet));
+});
+
+t.test('only who bears the name in a certificate of ours is looked up', async (t) => {
+  const caller = { clientId: own, isAuthorized: true, name: own };
+  t.equal(whyStranger(caller), undefined);
+  t.match(whyStranger({ ...caller, isAuthorized: false }), { refusal: 'foreign' });
+  t.match(whyStranger({ ...caller, clientId: other }), { refusal: 'name' });
+  t.match(whyStranger({ ...caller, name: undefined }), { refusal: 'name' });
+});
+
+t.test('an instance is 32 hex digits', async (t) => {
+  t.equal(instanceOf('0123456789abcdef'.repeat(2)), '0123456789abcdef'.repeat(2));
+  for (const name of [undefined, '', 'x', '0'.repeat(31), 'A'.repeat(32)])
+    t.equal(instanceOf(name), undefined, `${name}`);
+});

@@ -1,0 +1,36 @@
+// The far end of a connection, as its TLS handshake or the session it resumed says. Read at once: a
+// destroyed socket has neither address nor certificate.
+import { hash, type X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+
+export interface Peer {
+  readonly address: string;
+  /** It showed a certificate of our authority whose time is now. */
+  readonly isAuthorized: boolean;
+  /** Common name of its certificate. */
+  readonly name: string | undefined;
+  /** Lower-case hex; empty without a certificate. */
+  readonly serial: string;
+  /** SHA-256 of the certificate, lower-case hex; empty without one. */
+  readonly fingerprint: string;
+  readonly certificate: X509Certificate | undefined;
+}
+
+export function peerOf(socket: TLSSocket): Peer {
+  const certificate = socket.getPeerX509Certificate();
+  const name = certificate && socket.getPeerCertificate().subject?.CN;
+  return {
+    address: socket.remoteAddress ?? '',
+    isAuthorized: socket.authorized,
+    name: typeof name === 'string' ? name : undefined,
+    serial: certificate?.serialNumber.toLowerCase() ?? '',
+    fingerprint: certificate ? hash('sha256', certificate.raw) : '',
+    certificate,
+  };
+}
+
+/** SHA-256 of the key (SPKI, DER) in the peer's certificate, lower-case hex; null without one. */
+export function keySha256Of({ certificate }: Peer): string | null {
+  if (!certificate) return null;
+  return hash('sha256', certificate.publicKey.export({ type: 'spki', format: 'der' }));
+}

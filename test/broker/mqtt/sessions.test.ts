@@ -1,0 +1,231 @@
+// Devices at the gate: two boards with one certificate, the ends of a right to be here, renewal.
+import { once } from 'node:events';
+import t from 'tap';
+import { makeRequest } from '../../../agent/identity/csr.ts';
+import { openInstallation } from '../../../broker/installation.ts';
+import { suspendDevice } from '../../../broker/operator/devices.ts';
+import type { IdentityBundle } from '../../../proto/identity.ts';
+import { encodeInfo } from '../../../proto/info.ts';
+import { encodeReleased, verifyRelease } from '../../../proto/release.ts';
+import { encodeRenewal } from '../../../proto/renewal.ts';
+import { downTopic } from '../../../proto/topics.ts';
+import { encodeApplied } from '../../../proto/verdict.ts';
+import { connectPacket, newInstance, Run, TestDevice, tls, Witness } from '../../e2e/device.ts';
+import { eventually } from '../../e2e/processes.ts';
+import { Gate, newKey, OWNER } from './gate.ts';
+
+t.setTimeout(180_000);
+
+/** CONNECT by one run of an agent. */
+async function connect(bundle: IdentityBundle, instance = newInstance()): Promise<TestDevice> {
+  const packet = connectPacket(bundle.deviceId, instance);
+  const device = await TestDevice.tryConnect(bundle, { packet });
+  if (device.connack !== 0) await device.closed;
+  return device;
+}
+
+/** Milliseconds until the server ends the connection. */
+async function cutAfter(device: TestDevice, act: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now();
+  await act();
+  await device.closed;
+  return performance.now() - startMs;
+}
+
+t.test('two boards with one certificate are both stopped, and nobody else is', async (t) => {
+  const gate = await Gate.open(t);
+  const [camera, other] = [await gate.add('camera'), await gate.add('other')];
+  await gate.grant(camera.deviceId, 'video');
+  await gate.grant(other.deviceId, 'video');
+  const witness = await Witness.begin(other);
+  const [a, b] = [newInstance(), newInstance()];
+  const first = await connect(camera, a);
+  const second = await connect(camera, b);
+  t.equal(second.connack, 0, 'a later run of the agent takes over');
+  await first.closed;
+  const back = await connect(camera, a);
+  t.equal(back.connack, 5, 'the earlier one comes back: a clone');
+  await second.closed;
+  for (const instance of [a, b, newInstance()])
+    t.equal((await connect(camera, instance)).connack, 5, 'neither gets in any more');
+  t.match(await gate.row(camera.deviceId), { state: 'suspended', state_reason: 'clone' });
+  const { event, scopes } = await gate.installation.consent.current(camera.deviceId);
+  t.match({ event, scopes }, { event: 'SUSPENDED', scopes: [] });
+  t.ok(await witness.goesOn(), 'the other device goes on');
+  t.match(gate.broker.figures(), { connections: { device: 1 }, refusals: { clone: 1 } });
+});
+
+t.test('one board that reconnects, or restarts, is no clone', async (t) => {
+  const gate = await Gate.open(t);
+  const camera = await gate.add('camera');
+  const instance = newInstance();
+  for (let i = 0; i < 50; i++) {
+    const device = await connect(camera, instance);
+    t.equal(device.connack, 0);
+    if (i % 2 === 0) await device.close();
+  }
+  for (let i = 0; i < 20; i++) t.equal((await connect(camera)).connack, 0, 'a new run');
+  t.match(await gate.row(camera.deviceId), { state: 'claimed' });
+});
+
+t.test('revocation and suspension end an open connection within a second', async (t) => {
+  const gate = await Gate.open(t);
+  const { lifecycle, folder } = gate.installation;
+  const [lost, odd] = [await gate.add('lost'), await gate.add('odd')];
+  const device = await TestDevice.connect(lost);
+  const session = await resumable(lost);
+  const revoked = await cutAfter(device, async () =>
+    lifecycle.revoke(await gate.row(lost.deviceId), OWNER),
+  );
+  t.ok(revoked < 1000, `revoked by its owner: ${Math.round(revoked)} ms`);
+  const over = { session, key: undefined, cert: undefined };
+  const resumed = await TestDevice.tryConnect(lost, { over });
+  await resumed.closed;
+  t.equal(resumed.connack, 5, 'a TLS session from before does not help');
+
+  // By another process: it changes the index, and the server sees that it was changed.
+  const operator = await openInstallation(folder, gate.config);
+  t.teardown(() => operator.store.close());
+  const suspended = await cutAfter(await TestDevice.connect(odd), async () => {
+    await suspendDevice(operator, odd.deviceId);
+    await gate.broker.recheckAll();
+  });
+  t.ok(suspended < 1000, `suspended by the operator: ${Math.round(suspended)} ms`);
+  t.equal((await connect(odd)).connack, 5);
+  await operator.lifecycle.resume(await gate.row(odd.deviceId), OWNER);
+  t.equal((await connect(odd)).connack, 0, 'it was resumed');
+});
+
+t.test('a device that is released hears it at once, says goodbye, and is out', async (t) => {
+  const gate = await Gate.open(t);
+  const { lifecycle, consentPublicKey } = gate.installation;
+  const camera = await gate.add('camera');
+  const id = camera.deviceId;
+  const epoch = await gate.grant(id, 'video');
+  const device = await TestDevice.connect(camera);
+  const run = new Run(epoch);
+  t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
+  await lifecycle.release(await gate.row(id), 'keep', OWNER);
+  await eventually('it hears it', () => device.said.at(-1)?.kind === 'release');
+  const said = device.said.at(-1);
+  if (said?.kind !== 'release') throw new Error('no release');
+  t.equal(verifyRelease(said.payload, consentPublicKey, id).deviceId, id);
+
+  const late = await device.publish('segment', run.next().payload);
+  t.match(late, { outcome: 'acked', verdicts: [{ code: 'CONSENT_MISSING', erase: true }] });
+  const applied = encodeApplied({ epoch, atUs: 1 });
+  t.match(await device.publish('applied', applied), { outcome: 'acked', codes: [] });
+  t.match(await gate.row(id), { applied_epoch: 0 }, 'nothing else of it is taken');
+  const renewal = await device.publish('renewal', encodeRenewal(makeRequest(newKey())));
+  t.match(renewal.before, [{ kind: 'certificate', renewed: { code: 'STATE_INVALID' } }]);
+  t.notOk(device.isClosed);
+
+  t.match(await device.publish('released', encodeReleased('ordered')), { outcome: 'acked' });
+  t.ok((await gate.row(id)).released_at_us, 'it is noted');
+  await device.closed;
+  t.equal((await connect(camera)).connack, 5, 'its certificate has ended');
+});
+
+t.test('a device that was away when it was released hears it when it comes', async (t) => {
+  const gate = await Gate.open(t);
+  const camera = await gate.add('camera');
+  const id = camera.deviceId;
+  await TestDevice.connect(camera).then((device) => device.close());
+  await gate.installation.lifecycle.release(await gate.row(id), 'keep', OWNER);
+  const device = await connect(camera);
+  t.equal(device.connack, 0);
+  await device.subscribe(downTopic(id, 'grant'), downTopic(id, 'verdict'));
+  t.match(gate.broker.figures().connections, { farewell: 1, device: 0 });
+  await device.subscribe(downTopic(id, 'release'));
+  await eventually('it hears it', () => device.said.some(({ kind }) => kind === 'release'));
+  t.notOk(
+    device.said.some(({ kind }) => kind === 'grant'),
+    'and no grant',
+  );
+  t.match(await device.publish('released', encodeReleased('ordered')), { outcome: 'acked' });
+  await device.closed;
+});
+
+t.test('a board that was reset ends the ownership by itself', async (t) => {
+  const gate = await Gate.open(t);
+  const camera = await gate.add('camera');
+  await gate.grant(camera.deviceId, 'video');
+  const device = await TestDevice.connect(camera);
+  t.match(await device.publish('released', Buffer.from([8, 9])), { outcome: 'closed' }, 'garbage');
+  const again = await TestDevice.connect(camera);
+  t.match(await again.publish('released', encodeReleased('reset')), { outcome: 'acked' });
+  await again.closed;
+  t.match(await gate.row(camera.deviceId), { state: 'released' });
+  t.ok((await gate.row(camera.deviceId)).released_at_us);
+  t.match(await gate.installation.consent.current(camera.deviceId), { actor: 'device' });
+});
+
+t.test(
+  'a certificate is renewed before the PUBACK, and the old one ends with its use',
+  async (t) => {
+    const gate = await Gate.open(t, { certificates: { deviceLifeS: 10 } });
+    const camera = await gate.add('camera');
+    const device = await TestDevice.connect(camera);
+    const key = newKey();
+    const csr = encodeRenewal(makeRequest(key));
+    const early = await device.publish('renewal', csr);
+    t.match(
+      early.before,
+      [{ kind: 'certificate', renewed: { code: 'RATE_LIMITED' } }],
+      'too early',
+    );
+    const bad = await device.publish('renewal', encodeRenewal(Buffer.from('no request')));
+    t.match(bad.before, [{ kind: 'certificate', renewed: { code: 'CSR_INVALID' } }]);
+    const empty = await device.publish('renewal', Buffer.alloc(0));
+    t.match(empty.before, [{ kind: 'certificate', renewed: { code: 'DECODE_INVALID' } }]);
+
+    let renewed = '';
+    await eventually('it is time', async () => {
+      const { before } = await device.publish('renewal', csr);
+      const [said] = before;
+      if (said?.kind === 'certificate' && said.renewed.kind === 'issued')
+        renewed = said.renewed.certificate;
+      return renewed !== '';
+    });
+    const again = await device.publish('renewal', csr);
+    t.match(again.before, [{ renewed: { certificate: renewed } }], 'the same key, the same answer');
+    t.equal((await connect(camera)).connack, 0, 'the old one holds until the new one was used');
+    const privateKey = key.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const fresh = await TestDevice.connect({ ...camera, certificate: renewed, privateKey });
+    t.equal((await connect(camera)).connack, 5, 'then it is void');
+    t.notOk(fresh.isClosed);
+  },
+);
+
+t.test('device information is stored only under its consent', async (t) => {
+  const gate = await Gate.open(t);
+  const camera = await gate.add('camera');
+  const id = camera.deviceId;
+  const before = await gate.grant(id, 'video');
+  const device = await TestDevice.connect(camera);
+  const info = (epoch: number) => encodeInfo({ epoch, agentVersion: '1.2.3' });
+  t.match(await device.publish('info', info(before)), { outcome: 'acked', codes: [] });
+  t.match(await gate.row(id), { agent_version: null });
+  const epoch = await gate.grant(id, 'device_info');
+  await device.publish('info', info(before));
+  t.match(await gate.row(id), { agent_version: null }, 'not what was sent before');
+  await device.publish('info', info(epoch + 1));
+  t.match(await gate.row(id), { agent_version: null }, 'nor under what is yet to come');
+  await device.publish('info', info(epoch));
+  t.match(await gate.row(id), { agent_version: '1.2.3' });
+  await gate.installation.consent.withdraw(await gate.row(id), ['device_info'], OWNER);
+  t.match(await gate.row(id), { agent_version: null }, 'withdrawn, it is gone');
+  t.match(await device.publish('info', Buffer.from('garbage')), { outcome: 'closed' });
+});
+
+/** A TLS session that was good when it was made. */
+async function resumable(bundle: IdentityBundle): Promise<Buffer> {
+  const socket = tls(bundle);
+  const [session] = await once(socket, 'session', { signal: AbortSignal.timeout(5000) });
+  const again = tls(bundle, { session, key: undefined, cert: undefined });
+  await once(again, 'secureConnect');
+  if (!again.isSessionReused()) throw new Error('this test needs resumption');
+  again.destroy();
+  socket.destroy();
+  return session;
+}
