@@ -6,32 +6,13 @@ import { pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import { ERRORS, toLenscapError } from '../proto/errors.ts';
 import { readServerConfig } from './installation.ts';
-import {
-  addAccount,
-  addDevice,
-  listDevices,
-  revokeDevice,
-  verify,
-  withInstallation,
-} from './operator.ts';
+import { type Common, deviceVerbs, fleetVerbs, verb } from './operator/commands.ts';
+import { addAccount, verify, withInstallation } from './operator.ts';
 import { serve } from './serve.ts';
-
-interface Common {
-  readonly data: string;
-  readonly config?: string;
-}
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
-
-function verb(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .description(description)
-    .requiredOption('--data <dir>', 'data folder; made on first use')
-    .option('--config <file>', 'configuration; default: config.json in the data folder');
-}
 
 function secretFrom(file: string): string {
   const text = readFileSync(file === '-' ? 0 : file, 'utf8');
@@ -56,9 +37,10 @@ async function runServer({ data, config: file }: Common): Promise<void> {
     { level: config.log.level, base: null },
     pino.destination({ dest: 2, sync: true }),
   );
-  await serve(data, config, log, stopSignal(), ({ mqttPort, httpUrl }) => {
+  await serve(data, config, log, stopSignal(), ({ mqttPort, httpUrl, metricsUrl }) => {
     print(`devices: mqtts://${config.mqtt.publicHost}:${mqttPort}`);
     print(`owners:  ${httpUrl}`);
+    print(`figures: ${metricsUrl}`);
   });
 }
 
@@ -102,47 +84,6 @@ function accountVerbs(program: Command): void {
     });
 }
 
-function deviceVerbs(program: Command): void {
-  const device = program.command('device').description('cameras');
-  verb(device, 'add', 'make a device of an account and write its identity bundle; prints its id')
-    .requiredOption('--account <email>', 'account of its owner')
-    .requiredOption('--name <name>', 'what the owner calls it')
-    .requiredOption('--out <file>', 'where the bundle is written, mode 0600; it holds the key')
-    .option('--server <host:port>', 'where the device connects; default: as configured')
-    .action(
-      async (options: Common & { account: string; name: string; out: string; server?: string }) => {
-        const config = await readServerConfig(options.data, options.config);
-        const { account: email, name, out, server } = options;
-        print(
-          await withInstallation(options.data, config, (house) =>
-            addDevice(house, config, { email, name, out, server }),
-          ),
-        );
-      },
-    );
-  verb(device, 'list', 'list devices: certificates and connections, no media, no consent')
-    .option('--json', 'as JSON')
-    .action(async (options: Common & { json?: true }) => {
-      const config = await readServerConfig(options.data, options.config);
-      const devices = await withInstallation(options.data, config, listDevices);
-      if (options.json) print(JSON.stringify(devices, null, 2));
-      else
-        for (const { deviceId, name, account: email, lastSeenAt, certificateEnd } of devices)
-          print(
-            `${deviceId}  ${name}  ${email}  seen ${lastSeenAt ?? 'never'}  certificate ${certificateEnd ?? 'revoked'}`,
-          );
-    });
-  verb(device, 'revoke', 'revoke the certificate of a device; it is cut off within a second')
-    .argument('<device>', 'device id')
-    .action(async (deviceId: string, options: Common) => {
-      const config = await readServerConfig(options.data, options.config);
-      const count = await withInstallation(options.data, config, (house) =>
-        revokeDevice(house, deviceId),
-      );
-      print(`${count} certificates revoked`);
-    });
-}
-
 function policyVerbs(program: Command): void {
   const policy = program.command('policy').description('what owners consent to');
   verb(policy, 'publish', 'publish a policy; suspends what it widens until owners agree anew')
@@ -174,7 +115,8 @@ verb(program, 'serve', 'run the server; the first start makes authority, keys an
   runServer,
 );
 accountVerbs(program);
-deviceVerbs(program);
+deviceVerbs(program, print);
+fleetVerbs(program, print);
 policyVerbs(program);
 verb(program, 'verify', 'compare index, objects and ledger and report every disagreement')
   .option('--json', 'as JSON')

@@ -1,18 +1,20 @@
 // The operator's verbs, besides serving. None of them shows media or grants consent.
 import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LenscapError } from '../proto/errors.ts';
 import type { ServerConfig } from '../proto/server-config.ts';
 import { chainFaults, grantedFaults } from './consent/ledger.ts';
 import { enrol } from './fleet/enrolment.ts';
-import { type Installation, openInstallation } from './installation.ts';
+import { deviceAddress, type Installation, openInstallation } from './installation.ts';
+import { fleetFaults } from './operator/fleet-faults.ts';
 import { hashPassword } from './portal/passwords.ts';
-import type { ServerAddress } from './serve.ts';
 import { writeFileDurably } from './store/durable.ts';
 import { newId } from './store/ids.ts';
+import { Overview } from './store/overview.ts';
 import { type Report, verifyMedia } from './store/verify.ts';
+
+export { revokeDevice } from './operator/devices.ts';
 
 const EMAIL = /^[^@\s]{1,64}@[^@\s]{1,190}$/;
 
@@ -71,14 +73,11 @@ export async function addDevice(
 ): Promise<string> {
   const account = await installation.store.accounts.byEmail(request.email.toLowerCase());
   if (!account) throw new LenscapError('NOT_FOUND', `no account of ${request.email}; add it first`);
-  const bundle = await enrol(
-    { ...installation.store, ...installation, certificateDays: config.certificates.deviceDays },
-    {
-      accountId: account.account_id,
-      name: request.name,
-      server: await addressFor(installation.folder, config, request.server),
-    },
-  );
+  const bundle = await enrol(installation, {
+    accountId: account.account_id,
+    name: request.name,
+    server: await addressFor(installation.folder, config, request.server),
+  });
   await writeFileDurably(request.out, `${JSON.stringify(bundle, null, 2)}\n`);
   return bundle.deviceId;
 }
@@ -95,70 +94,16 @@ async function addressFor(
   if (match && Number(match[2]) > 65535)
     throw new LenscapError('REQUEST_INVALID', `--server: there is no port ${match[2]}`);
   if (match) return { host: (match[1] ?? '').replace(/^\[(.*)\]$/, '$1'), port: Number(match[2]) };
-  const running = await runningServer(folder);
-  const port = running?.mqttPort ?? config.mqtt.port;
-  if (port === 0)
-    throw new LenscapError(
-      'REQUEST_INVALID',
-      'the port is not known; start the server or say --server HOST:PORT',
-    );
-  return { host: config.mqtt.publicHost, port };
+  return deviceAddress(folder, config);
 }
 
-/** The address of the server that runs on this folder, if one does. */
-export async function runningServer(folder: string): Promise<ServerAddress | undefined> {
-  const text = await readFile(join(folder, 'run', 'server.json'), 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  const address: ServerAddress = JSON.parse(text);
-  return address;
-}
-
-export interface DeviceListing {
-  readonly deviceId: string;
-  readonly name: string;
-  readonly account: string;
-  readonly createdAt: string;
-  readonly lastSeenAt: string | null;
-  readonly certificateEnd: string | null;
-  readonly isRevoked: boolean;
-}
-
-/** Devices as the operator may know them: no consent, no media. */
-export async function listDevices({ store }: Installation): Promise<DeviceListing[]> {
-  const certificates = await store.devices.certificates();
-  return (await store.devices.all()).map((device) => {
-    const own = certificates.filter(({ device_id }) => device_id === device.device_id);
-    const valid = own.filter(({ revoked_at_us }) => revoked_at_us === null);
-    const end = Math.max(...valid.map(({ not_after_us }) => not_after_us));
-    return {
-      deviceId: device.device_id,
-      name: device.name,
-      account: device.email,
-      createdAt: iso(device.created_at_us),
-      lastSeenAt: device.last_seen_at_us === null ? null : iso(device.last_seen_at_us),
-      certificateEnd: valid.length === 0 ? null : iso(end),
-      isRevoked: own.length > 0 && valid.length === 0,
-    };
-  });
-}
-
-/** Revokes the certificates of a device; a running server cuts it off within a second. */
-export async function revokeDevice(
-  { store, nowUs }: Installation,
-  deviceId: string,
-): Promise<number> {
-  if (!(await store.devices.byId(deviceId)))
-    throw new LenscapError('NOT_FOUND', `no device ${deviceId}`);
-  return store.devices.revoke(deviceId, nowUs());
-}
-
-/** Everything that is stored against itself: objects, index, ledger. */
+/** Everything that is stored against itself: objects, index, ledger, fleet. */
 export async function verify(
   { store, consentPublicKey }: Installation,
   progress: (segments: number) => void,
 ): Promise<Report> {
   const report = await verifyMedia(store, progress);
-  const faults = [...report.faults];
+  const faults = [...report.faults, ...fleetFaults(await new Overview(store.index).fleet())];
   for (const { version, document, sha256 } of await store.consent.policies())
     if (hash('sha256', document) !== sha256) faults.push(`policy ${version}: its text was changed`);
   for (const device of await store.devices.all()) {
@@ -172,5 +117,3 @@ export async function verify(
   }
   return { ...report, faults };
 }
-
-const iso = (atUs: number): string => new Date(atUs / 1000).toISOString();

@@ -4,6 +4,14 @@
 export interface Device {
   readonly id: string;
   readonly name: string;
+  readonly state: string;
+  /** Why it is suspended: `clone` or `operator`. */
+  readonly stateReason: string | null;
+  /** When it confirmed that it forgot everything. */
+  readonly releasedAt: string | null;
+  readonly certificateEnd: string | null;
+  /** Only under device_info. */
+  readonly agentVersion: string | null;
   readonly createdAt: string;
   readonly connected: boolean;
   readonly lastSeenAt: string | null;
@@ -14,6 +22,28 @@ export interface Device {
   readonly segments: number;
   readonly bytes: number;
   readonly lastSegmentEndAt: string | null;
+}
+
+/** A setup code, in the one answer that has it. */
+export interface MadeClaim {
+  readonly claimId: string;
+  readonly code: string;
+  readonly expiresAt: string;
+  /** `png` is base64. */
+  readonly qr: { readonly svg: string; readonly png: string };
+}
+
+export interface Claim {
+  readonly claimId: string;
+  readonly name: string;
+  /** `open`, `answered`, `used`, `expired`, `void` or `cancelled`. */
+  readonly state: string;
+  readonly createdAt: string;
+  readonly expiresAt: string;
+  readonly failures: number;
+  readonly lastFailure: string | null;
+  readonly deviceId: string | null;
+  readonly isReadmission: boolean;
 }
 
 export interface ScopePolicy {

@@ -2,9 +2,11 @@
 // code it gave; what it cannot be asked comes out as SERVER_UNREACHABLE.
 import { type ErrorCode, isErrorCode, LenscapError } from '../../proto/errors.ts';
 import type {
+  Claim,
   ConsentRecord,
   ConsentState,
   Device,
+  MadeClaim,
   Manifest,
   Play,
   PolicyAnswer,
@@ -59,6 +61,38 @@ export class Client {
 
   async devices(): Promise<Device[]> {
     return (await this.#json<{ devices: Device[] }>('GET', '/api/devices')).devices;
+  }
+
+  device(deviceId: string): Promise<Device> {
+    return this.#json('GET', path(deviceId));
+  }
+
+  /** Gives a camera away; `releasedAt` is set once it has confirmed. */
+  release(deviceId: string, recordings: string): Promise<Device> {
+    return this.#json('POST', `${path(deviceId)}/release`, { recordings });
+  }
+
+  /** Answers how many certificates were revoked. */
+  async revoke(deviceId: string): Promise<number> {
+    const url = `${path(deviceId)}/revoke`;
+    return (await this.#json<{ certificates: number }>('POST', url)).certificates;
+  }
+
+  /** A setup code, for a new camera or to let `deviceId` in again. */
+  newClaim(request: { readonly name: string; readonly deviceId?: string }): Promise<MadeClaim> {
+    return this.#json('POST', '/api/claims', request);
+  }
+
+  async claims(): Promise<Claim[]> {
+    return (await this.#json<{ claims: Claim[] }>('GET', '/api/claims')).claims;
+  }
+
+  async cancelClaim(claimId: string): Promise<void> {
+    await this.#json('DELETE', `/api/claims/${encodeURIComponent(claimId)}`);
+  }
+
+  claimLabel(code: string, name: string): Promise<{ serial: string; model: string }> {
+    return this.#json('POST', '/api/claims/label', { code, name });
   }
 
   consent(deviceId: string): Promise<ConsentState> {

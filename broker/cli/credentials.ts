@@ -61,7 +61,11 @@ export class Credentials {
 }
 
 /** Writes a file beside its place and renames it into it. */
-export async function writeWhole(path: string, content: string, mode = 0o644): Promise<void> {
+export async function writeWhole(
+  path: string,
+  content: string | Buffer,
+  mode = 0o644,
+): Promise<void> {
   const temporary = `${path}.${randomBytes(4).toString('hex')}.part`;
   try {
     await writeFile(temporary, content, { mode, flag: 'wx' });

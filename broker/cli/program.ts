@@ -3,13 +3,16 @@
 import { Command, CommanderError } from 'commander';
 import { ERRORS, toLenscapError } from '../../proto/errors.ts';
 import { accountCommands } from './commands/account.ts';
+import { claimCommands } from './commands/claims.ts';
 import { consentCommands } from './commands/consent.ts';
+import { deviceCommands } from './commands/devices.ts';
 import { recordingCommands } from './commands/recordings.ts';
 import type { Session } from './session.ts';
 
 const EXAMPLES = `
 Examples:
   lenscap login https://cam.example.org --email me@example.org
+  lenscap claim new --name garden --wait
   lenscap devices
   lenscap consent grant garden video
   lenscap segments list garden --from -1h
@@ -31,6 +34,8 @@ export async function runCommand(args: readonly string[], session: Session): Pro
     })
     .addHelpText('after', EXAMPLES);
   accountCommands(program, session);
+  claimCommands(program, session);
+  deviceCommands(program, session);
   consentCommands(program, session);
   recordingCommands(program, session);
   try {

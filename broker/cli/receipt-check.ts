@@ -3,7 +3,7 @@
 // the other.
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { LenscapError } from '../../proto/errors.ts';
-import { keyId } from '../../proto/grant.ts';
+import { keyId } from '../../proto/signed.ts';
 import { documentChecker } from '../../proto/validate.ts';
 import type { Receipt, ReceiptRow } from './answers.ts';
 

@@ -21,11 +21,13 @@ export async function connect({ credentials, signal }: Session, server?: string)
   return new Client({ server: server ?? saved.server, token: saved.token, signal });
 }
 
-/** The camera with this id, or the only one with this name. */
+/** The camera with this id, or the only one with this name; one in use before those given away. */
 export async function findDevice(client: Client, named: string): Promise<Device> {
   const devices = await client.devices();
   const byId = devices.find(({ id }) => id === named);
-  const byName = devices.filter(({ name }) => name === named);
+  const ofName = devices.filter(({ name }) => name === named);
+  const inUse = ofName.filter(({ state }) => !['released', 'revoked'].includes(state));
+  const byName = inUse.length > 0 ? inUse : ofName;
   const found = byId ?? (byName.length === 1 ? byName[0] : undefined);
   if (found) return found;
   if (byName.length > 1)

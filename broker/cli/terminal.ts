@@ -34,6 +34,17 @@ export class Terminal {
     this.#deps.stdout.write(`${printable(line)}\n`);
   }
 
+  /**
+   * A picture of blocks whose lit parts are the blocks. On a terminal it is white on black whatever
+   * the theme, since readers of codes do not take inverted ones; elsewhere it is ink on paper.
+   */
+  picture({ lit, ink }: { readonly lit: string; readonly ink: string }): void {
+    if (this.#deps.stdout.isTTY)
+      for (const line of lit.split('\n'))
+        this.#deps.stdout.write(`\u001b[97;40m${line}\u001b[0m\n`);
+    else this.print(ink);
+  }
+
   json(value: unknown): void {
     this.#deps.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
   }

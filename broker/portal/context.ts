@@ -4,7 +4,10 @@ import type { FastifyRequest } from 'fastify';
 import { LenscapError } from '../../proto/errors.ts';
 import type { ServerConfig } from '../../proto/server-config.ts';
 import type { Consent } from '../consent/consent.ts';
+import type { Claims } from '../fleet/claims.ts';
+import type { Lifecycle } from '../fleet/lifecycle.ts';
 import type { DeviceRow } from '../store/devices.ts';
+import type { Overview } from '../store/overview.ts';
 import type { Store } from '../store/store.ts';
 import type { LoggedIn, Logins } from './logins.ts';
 import type { Recordings } from './recordings.ts';
@@ -15,6 +18,10 @@ export interface Context {
   readonly store: Store;
   readonly consent: Consent;
   readonly consentPublicKey: KeyObject;
+  readonly claims: Pick<Claims, 'create' | 'list' | 'cancel' | 'claimBoard'>;
+  readonly claimLimits: Pick<ServerConfig['claims'], 'failures' | 'maxOpen'>;
+  readonly lifecycle: Pick<Lifecycle, 'release' | 'revoke'>;
+  readonly overview: Overview;
   readonly nowUs: () => number;
   readonly isConnected: (deviceId: string) => boolean;
   readonly logins: Logins;
@@ -33,13 +40,21 @@ export function who(request: FastifyRequest): LoggedIn {
 }
 
 /** The device, if it belongs to who asks; the same answer whether it is another's or not there. */
-export async function ownDevice(
-  { store }: Pick<Context, 'store'>,
+export function ownDevice(
+  context: Pick<Context, 'store'>,
   request: FastifyRequest<{ Params: { id: string } }>,
 ): Promise<DeviceRow> {
-  const { account } = who(request);
-  const device = await store.devices.byId(request.params.id);
-  if (device?.account_id !== account.account_id)
+  return deviceOf(context, who(request).account.account_id, request.params.id);
+}
+
+/** The same, by id. @throws NOT_FOUND. */
+export async function deviceOf(
+  { store }: Pick<Context, 'store'>,
+  accountId: string,
+  deviceId: string,
+): Promise<DeviceRow> {
+  const device = await store.devices.byId(deviceId);
+  if (device?.account_id !== accountId)
     throw new LenscapError('NOT_FOUND', 'no such camera among yours');
   return device;
 }

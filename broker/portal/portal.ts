@@ -10,14 +10,19 @@ import type { Logger } from 'pino';
 import { LenscapError } from '../../proto/errors.ts';
 import type { ServerConfig } from '../../proto/server-config.ts';
 import type { Consent } from '../consent/consent.ts';
+import type { Claims } from '../fleet/claims.ts';
+import type { Lifecycle } from '../fleet/lifecycle.ts';
+import { Overview } from '../store/overview.ts';
 import type { Store } from '../store/store.ts';
 import { answers, type Context, OPEN, WHO } from './context.ts';
 import { answerErrors } from './error-answers.ts';
 import { type LoggedIn, Logins } from './logins.ts';
 import { Recordings } from './recordings.ts';
+import { claimRoutes } from './routes/claims.ts';
 import { consentRoutes } from './routes/consent.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { exportRoutes } from './routes/export.ts';
+import { lifecycleRoutes } from './routes/lifecycle.ts';
 import { loginRoutes } from './routes/login.ts';
 import { playRoutes } from './routes/play.ts';
 import { segmentRoutes } from './routes/segments.ts';
@@ -29,6 +34,9 @@ export interface PortalDeps {
   readonly consent: Consent;
   /** Ed25519; the key that receipts are checked with. */
   readonly consentPublicKey: KeyObject;
+  readonly claims: Pick<Claims, 'create' | 'list' | 'cancel' | 'claimBoard'>;
+  readonly claimLimits: Pick<ServerConfig['claims'], 'failures' | 'maxOpen'>;
+  readonly lifecycle: Pick<Lifecycle, 'release' | 'revoke'>;
   /** Wall time, microseconds since 1970. */
   readonly nowUs: () => number;
   readonly log: Logger;
@@ -133,6 +141,7 @@ export class Portal {
       ...this.#deps,
       logins: new Logins({ accounts: store.accounts, nowUs, sessionS: config.sessionS }),
       recordings: new Recordings(store),
+      overview: new Overview(store.index),
       publicUrl: () => this.#url,
     };
   }
@@ -152,6 +161,8 @@ function guard(app: FastifyInstance, logins: Logins): void {
 function routes(app: FastifyInstance, context: Context): void {
   loginRoutes(app, context);
   deviceRoutes(app, context);
+  lifecycleRoutes(app, context);
+  claimRoutes(app, context);
   consentRoutes(app, context);
   segmentRoutes(app, context);
   playRoutes(app, context);

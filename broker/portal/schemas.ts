@@ -46,6 +46,12 @@ export const errorBody = object({
   retry: { type: 'boolean', description: 'Whether the same request may succeed later.' },
 });
 
+/** As an owner gives it; no control characters, and not only spaces. */
+export const deviceName = {
+  ...text('What you call the camera.', 100),
+  pattern: '^[^\\p{Cc}]*[^\\p{Cc}\\s][^\\p{Cc}]*$',
+};
+
 export const deviceParams = object({ id: text('Device id.') });
 export const spanQuery = {
   from: text('ISO 8601 with zone. Absent: all there is.', 40),
@@ -83,7 +89,7 @@ export const record = object({
   deviceId: text('Device id.'),
   accountId: text('Account id.'),
   epoch: integer('Grows with every record of the device.'),
-  event: text('GRANTED, WITHDRAWN, EXPIRED, SUSPENDED or OWNER_CHANGED.'),
+  event: text('GRANTED, WITHDRAWN, EXPIRED, SUSPENDED, OWNER_CHANGED or RELEASED.'),
   scopes,
   policy: policyReference,
   actor: text('Who.'),

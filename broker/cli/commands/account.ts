@@ -1,10 +1,9 @@
-// Commands about the account: log in and out, cameras, policy.
+// Commands about the account: log in and out, policy.
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { LenscapError } from '../../../proto/errors.ts';
 import { Client } from '../client.ts';
 import { connect, type Session } from '../session.ts';
-import { duration, size } from '../times.ts';
 
 export function accountCommands(program: Command, session: Session): void {
   const server = (): string | undefined => program.opts<{ server?: string }>().server;
@@ -27,15 +26,6 @@ export function accountCommands(program: Command, session: Session): void {
         await session.credentials.remove();
       }
       session.terminal.print('logged out');
-    });
-  program
-    .command('devices')
-    .description('your cameras, and whether their cap is on')
-    .option('--json', 'as JSON')
-    .action(async ({ json }: { json?: boolean }) => {
-      const found = await (await connect(session, server())).devices();
-      if (json) session.terminal.json(found);
-      else listDevices(session, found);
     });
   program
     .command('policy')
@@ -90,30 +80,4 @@ async function readPassword({ terminal }: Session, file: string | undefined): Pr
 function cannotRead(error: unknown): never {
   const why = error instanceof Error ? error.message : String(error);
   throw new LenscapError('REQUEST_INVALID', why, { cause: error });
-}
-
-function listDevices(
-  { terminal, nowMs }: Session,
-  found: Awaited<ReturnType<Client['devices']>>,
-): void {
-  if (found.length === 0) terminal.note('no cameras yet');
-  else
-    terminal.table([
-      ['ID', 'NAME', 'CAP', 'CONNECTED', 'CONSENT', 'PIECES', 'STORED', 'LAST PICTURE'],
-      ...found.map((device) => [
-        device.id,
-        device.name,
-        device.cap,
-        device.connected ? 'yes' : 'no',
-        device.scopes.join(',') || 'none',
-        String(device.segments),
-        size(device.bytes),
-        ago(device.lastSegmentEndAt, nowMs()),
-      ]),
-    ]);
-}
-
-function ago(at: string | null, nowMs: number): string {
-  if (at === null) return 'none';
-  return `${duration(Math.max(0, nowMs - Date.parse(at)) * 1000)} ago`;
 }

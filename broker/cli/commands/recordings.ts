@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { LenscapError } from '../../../proto/errors.ts';
 import type { SegmentPage } from '../answers.ts';
+import { confirmed } from '../confirm.ts';
 import { exportRange } from '../export.ts';
 import { connect, findDevice, rangeOf, type Session, type TimeOptions } from '../session.ts';
 import { duration, parseTime, size } from '../times.ts';
@@ -143,18 +144,11 @@ async function remove(
   const client = await connect(session, server);
   const { id, name } = await findDevice(client, named);
   const what = segment ?? `everything from ${range.from} to ${range.to}`;
-  await confirmed(session, `Delete ${what} of ${name} for good?`, yes === true);
+  const question = `Delete ${what} of ${name} for good?`;
+  await confirmed(session, question, yes === true, 'nothing has been deleted');
   const count =
     stream === undefined
       ? await client.deleteRange(id, range)
       : await client.deleteSegment(id, stream, Number(sequence));
   session.terminal.print(`deleted ${count} ${count === 1 ? 'piece' : 'pieces'}`);
-}
-
-async function confirmed({ terminal }: Session, question: string, isSure: boolean): Promise<void> {
-  if (isSure) return;
-  if (!terminal.isInteractive)
-    throw new LenscapError('REQUEST_INVALID', 'nobody can be asked here; say --yes');
-  const answer = await terminal.question(`${question} Type yes, or anything else for no: `);
-  if (answer !== 'yes') throw new LenscapError('REQUEST_INVALID', 'nothing has been deleted');
 }

@@ -1,14 +1,20 @@
 // The owner's cameras and how they are.
 import type { FastifyInstance } from 'fastify';
 import { SCOPES } from '../../../proto/scopes.ts';
+import { STATES } from '../../fleet/states.ts';
 import type { DeviceRow } from '../../store/devices.ts';
 import { answers, type Context, ownDevice, who } from '../context.ts';
 import { at, deviceParams, integer, list, object, orNull, scopes, text } from '../schemas.ts';
 import { isoTime } from '../times.ts';
 
-const device = object({
+export const device = object({
   id: text('Device id.'),
-  name: text('Given by the operator.'),
+  name: text('Given when it was claimed.'),
+  state: { type: 'string', enum: [...STATES], description: 'Where it is in its life.' },
+  stateReason: orNull(text('Why, where the state alone does not say it, e.g. `clone`.')),
+  releasedAt: orNull({ ...at, description: 'When it confirmed that it forgot everything.' }),
+  certificateEnd: orNull({ ...at, description: 'Of its identity; null = it has none in force.' }),
+  agentVersion: orNull(text('Only while you consent to device_info.')),
   createdAt: at,
   connected: { type: 'boolean', description: 'Whether it is connected now.' },
   lastSeenAt: orNull(at),
@@ -50,15 +56,22 @@ export function deviceRoutes(app: FastifyInstance, context: Context): void {
   );
 }
 
-async function describe(
-  { store, isConnected }: Context,
+/** A camera as its owner sees it. */
+export async function describe(
+  { store, overview, isConnected }: Context,
   row: DeviceRow,
 ): Promise<Record<string, unknown>> {
+  const ends = await overview.certificateEnds(row.device_id);
   const { granted, epoch } = await store.consent.standing(row.device_id);
   const totals = await store.media.totals(row.device_id);
   return {
     id: row.device_id,
     name: row.name,
+    state: row.state,
+    stateReason: row.state_reason,
+    releasedAt: isoOrNull(row.released_at_us),
+    certificateEnd: isoOrNull(ends.get(row.device_id) ?? null),
+    agentVersion: granted.has('device_info') ? row.agent_version : null,
     createdAt: isoTime(row.created_at_us),
     connected: isConnected(row.device_id),
     lastSeenAt: isoOrNull(row.last_seen_at_us),

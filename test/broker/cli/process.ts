@@ -55,16 +55,23 @@ export async function loggedIn(t: Parameters<typeof openHouse>[0]) {
   return { house, home, run, quick };
 }
 
-/** A real process at a real terminal (script of util-linux), at which `typed` is typed. */
+/**
+ * A real process at a real terminal (script of util-linux), at which `typed` is typed when it asks.
+ * `seen` is told everything shown so far, whenever there is more.
+ */
 export async function atTerminal(
   home: string,
   args: readonly string[],
   typed: string,
+  seen: (shown: string) => void = () => undefined,
 ): Promise<Ended> {
   const line = [process.execPath, MAIN, ...args].map((arg) => `'${arg}'`).join(' ');
   const env = { LENSCAP_HOME: home, PATH: '/usr/bin:/bin' };
   const child = spawn('script', ['-qec', line, '/dev/null'], { env });
+  let shown = '';
   child.stdout.on('data', (chunk: Buffer) => {
+    shown += chunk;
+    seen(shown);
     if (/for no: |Password: /.test(String(chunk))) child.stdin.end(typed);
   });
   const [out] = await Promise.all([text(child.stdout), once(child, 'close')]);

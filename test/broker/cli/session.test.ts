@@ -12,7 +12,10 @@ t.test('logging in keeps the token to its owner, and logging out ends it', async
   const saved: { token: string } = JSON.parse(await readFile(path, 'utf8'));
   const devices = await run('devices');
   t.equal(devices.status, 0, devices.err);
-  t.match(devices.out, /^ID +NAME +CAP .*\ncam-[a-z2-7]{16} +Front door +off +yes +video,audio +0/);
+  t.match(
+    devices.out,
+    /^ID +NAME +STATE +CAP .*\ncam-[a-z2-7]{16} +Front door +configured +off +yes +video,audio +0/,
+  );
   const json: unknown = JSON.parse((await run('devices', '--json')).out);
   t.match(json, [{ id: house.anna.device.device_id, cap: 'off' }]);
   t.match(await run('logout'), { status: 0, out: 'logged out\n' });
@@ -94,7 +97,9 @@ t.test('help shows every command with examples, without colours', async (t) => {
   for (const name of [
     'login',
     'logout',
+    'claim',
     'devices',
+    'device',
     'policy',
     'consent',
     'segments',

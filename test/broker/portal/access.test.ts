@@ -20,6 +20,9 @@ const OPEN = ['POST /api/login', 'GET /health', 'GET /openapi.json'];
 /** Bodies that pass validation, so that the answer is about access. */
 const BODIES: Record<string, unknown> = {
   'POST /api/login': { email: 'x@example.org', password: 'xxxxxxxx' },
+  'POST /api/claims': { name: 'x' },
+  'POST /api/claims/label': { code: 'x', name: 'x' },
+  'POST /api/devices/{id}/release': { recordings: 'delete' },
   grant: { scopes: ['video'], policySha256: 'a'.repeat(64) },
 };
 
@@ -53,7 +56,7 @@ t.test('every route is described, and closed unless it is on the list', async (t
   const document = await house.json<OpenApi>('GET', '/openapi.json');
   const routes = routesOf(document);
   t.match(document.openapi, /^3\.1/);
-  t.ok(routes.length >= 18, `${routes.length} routes`);
+  t.ok(routes.length >= 24, `${routes.length} routes`);
   const token = await house.login(house.bert);
   for (const { method, path, name, operation } of routes) {
     t.ok(operation.summary && operation.tags?.length, `${name} is described`);
@@ -83,7 +86,7 @@ t.test("another owner's camera is like none, by status and body, on every route"
   const token = await house.login(house.bert);
   const document = await house.json<OpenApi>('GET', '/openapi.json');
   const routes = routesOf(document).filter(({ path }) => path.includes('{id}'));
-  t.ok(routes.length >= 12, `${routes.length} routes of a device`);
+  t.ok(routes.length >= 15, `${routes.length} routes of a device`);
   for (const { method, path, name } of routes) {
     const ask = async (deviceId: string): Promise<[number, string]> => {
       const url = withRange(name, fill(path, deviceId, stored.streamId));
@@ -104,7 +107,7 @@ t.test("another owner's camera is like none, by status and body, on every route"
 });
 
 t.test('a login ends by logging out and by its time', async (t) => {
-  const house = await openHouse(t, { sessionS: 60 });
+  const house = await openHouse(t, { http: { sessionS: 60 } });
   const [one, two] = [await house.login(house.anna), await house.login(house.anna)];
   t.not(one, two);
   t.equal((await house.ask('POST', '/api/logout', one)).status, 200);
@@ -127,7 +130,7 @@ t.test('a wrong password and an unknown address get the same answer', async (t) 
 });
 
 t.test('attempts to log in are limited, and other requests go on', async (t) => {
-  const house = await openHouse(t, { loginsPerMinute: 3 });
+  const house = await openHouse(t, { http: { loginsPerMinute: 3 } });
   const token = await house.login(house.anna);
   const body = { email: house.anna.email, password: 'something else' };
   const statuses: number[] = [];
@@ -164,6 +167,17 @@ t.test('requests that are no good are refused in words, never with a stack', asy
     ['POST', `${device}/consent/grant`, { scopes: [], policySha256: 'a'.repeat(64) }, 400],
     ['POST', `${device}/consent/grant`, { scopes: ['video'] }, 400],
     ['POST', `${device}/play`, { ttlS: 1e9 }, 400],
+    ['POST', `${device}/release`, {}, 400],
+    ['POST', `${device}/release`, { recordings: 'burn' }, 400],
+    ['POST', '/api/claims', { name: '' }, 400],
+    ['POST', '/api/claims', { name: '   ' }, 400],
+    ['POST', '/api/claims', { name: 'a\u001b[31m' }, 400],
+    ['POST', '/api/claims', { name: 'x'.repeat(101) }, 400],
+    ['POST', '/api/claims', { name: 'x', accountId: 'y' }, 400],
+    ['POST', '/api/claims', { name: 'x', deviceId: '__proto__' }, 404],
+    ['POST', '/api/claims/label', { code: 'nonsense', name: 'x' }, 400],
+    ['POST', '/api/claims/label', { code: 'x'.repeat(1001), name: 'x' }, 400],
+    ['DELETE', '/api/claims/__proto__', undefined, 404],
     ['POST', `${device}/play`, { extra: 1 }, 400],
     ['GET', '/api/devices/__proto__', undefined, 404],
     ['GET', `/api/devices/${'x'.repeat(300)}`, undefined, 400],
@@ -193,10 +207,9 @@ t.test('it does not listen beyond loopback without a TLS proxy', async (t) => {
   const house = await openHouse(t);
   const open = (http: object): Portal =>
     new Portal({
+      ...house.installation,
       config: { ...checkServerConfig({}, 'test').http, port: 0, ...http },
-      store: house.store,
-      consent: house.consent,
-      consentPublicKey: house.publicKey,
+      claimLimits: checkServerConfig({}, 'test').claims,
       nowUs: house.nowUs,
       log: pino({ level: 'silent' }),
       isConnected: () => false,

@@ -1,15 +1,14 @@
 // A real portal over a real store in a test folder: two owners, a camera each, consent given.
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { Consent } from '../../../broker/consent/consent.ts';
-import { ConsentGate } from '../../../broker/consent/gate.ts';
-import { defaultPolicyBytes } from '../../../broker/consent/policy.ts';
+import type { Consent } from '../../../broker/consent/consent.ts';
+import { type Installation, openInstallation } from '../../../broker/installation.ts';
 import { hashPassword } from '../../../broker/portal/passwords.ts';
 import { Portal } from '../../../broker/portal/portal.ts';
 import type { DeviceRow } from '../../../broker/store/devices.ts';
 import { newDeviceId, newId } from '../../../broker/store/ids.ts';
-import { openStore, type Store } from '../../../broker/store/store.ts';
+import type { Store } from '../../../broker/store/store.ts';
 import { checkServerConfig, type ServerConfig } from '../../../proto/server-config.ts';
 
 export const PASSWORD = 'correct horse battery';
@@ -26,6 +25,7 @@ export interface House {
   /** For files of the test; `data/` in it is the store's. */
   readonly folder: string;
   readonly store: Store;
+  readonly installation: Installation;
   readonly consent: Consent;
   readonly publicKey: KeyObject;
   readonly url: string;
@@ -46,31 +46,26 @@ interface Test {
   teardown(fn: () => unknown): void;
 }
 
-export async function openHouse(t: Test, http: Partial<ServerConfig['http']> = {}): Promise<House> {
+/** What is not default in the configuration. */
+interface Settings {
+  readonly http?: Partial<ServerConfig['http']>;
+  readonly claims?: Partial<ServerConfig['claims']>;
+}
+
+export async function openHouse(t: Test, { http, claims }: Settings = {}): Promise<House> {
   let aheadUs = 0;
-  const nowUs = (): number => Date.now() * 1000 + aheadUs;
   const folder = t.testdir();
-  const store = await openStore(join(folder, 'data'), nowUs);
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const consent = new Consent({
-    rows: store.consent,
-    devices: store.devices,
-    gate: new ConsentGate(),
-    key: privateKey,
-    leaseS: 3600,
-    nowUs,
-    changed: () => undefined,
-  });
-  await consent.publish(defaultPolicyBytes(), { actor: 'operator', how: 'test' });
+  const settings = checkServerConfig({ http: { port: 0, ...http }, claims }, 'test');
+  const nowMs = (): number => Date.now() + aheadUs / 1000;
+  const installation = await openInstallation(join(folder, 'data'), settings, nowMs);
+  const { store, consent, consentPublicKey: publicKey, nowUs } = installation;
   const anna = await addOwner({ store, consent, nowUs }, 'anna@example.org', 'Front door');
   const bert = await addOwner({ store, consent, nowUs }, 'bert@example.org', 'Garden');
-  const config = { ...checkServerConfig({}, 'test').http, port: 0, ...http };
+  const config = settings.http;
   const portal = new Portal({
+    ...installation,
     config,
-    store,
-    consent,
-    consentPublicKey: publicKey,
-    nowUs,
+    claimLimits: settings.claims,
     log: pino({ level: 'silent' }),
     isConnected: (deviceId) => deviceId === anna.device.device_id,
   });
@@ -114,6 +109,7 @@ export async function openHouse(t: Test, http: Partial<ServerConfig['http']> = {
   return {
     folder,
     store,
+    installation,
     consent,
     publicKey,
     url: base,
@@ -152,6 +148,12 @@ async function addOwner(
     epoch: 0,
     applied_epoch: 0,
     applied_at_us: null,
+    state: 'claimed',
+    state_at_us: nowUs(),
+    state_reason: null,
+    released_at_us: null,
+    serial: null,
+    agent_version: null,
   };
   await store.devices.add(device);
   await consent.assign(device, { actor: 'operator', how: 'test' });

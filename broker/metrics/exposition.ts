@@ -1,0 +1,125 @@
+// The figures themselves: gauges of what is stored, counters of what came, read afresh for each answer.
+// Several questions at once share one reading.
+import { Counter, Gauge, Registry } from 'prom-client';
+import { STATES } from '../fleet/states.ts';
+import type { Census, Overview } from '../store/overview.ts';
+import type { Figures } from './figures.ts';
+
+export interface ExpositionDeps {
+  readonly overview: Pick<Overview, 'census'>;
+  /** Wrong proofs after which a setup code is void. */
+  readonly claimFailures: number;
+  readonly figures: () => Figures;
+  /** Wall time, microseconds since 1970. */
+  readonly nowUs: () => number;
+  /** Of the event loop, nanoseconds. */
+  readonly delay: { percentile(percentile: number): number; reset(): void };
+}
+
+type Labelled = ReadonlyMap<string, number> | Readonly<Record<string, number>>;
+
+const QUANTILES = [0.5, 0.99, 1] as const;
+
+export class Exposition {
+  readonly #deps: ExpositionDeps;
+  readonly #registry = new Registry();
+  #reading: Promise<string> | undefined;
+
+  constructor(deps: ExpositionDeps) {
+    this.#deps = deps;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** In the text format of Prometheus. */
+  text(): Promise<string> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<string> {
+    const { overview, claimFailures, figures, nowUs } = this.#deps;
+    const census = await overview.census(nowUs(), claimFailures);
+    this.#registry.clear();
+    this.#stored(census);
+    this.#come(figures());
+    this.#process();
+    return this.#registry.metrics();
+  }
+
+  #stored(census: Census): void {
+    const none = new Map(STATES.map((state) => [state, 0]));
+    this.#gauges('lenscap_devices', 'Devices, by state.', 'state', [...none, ...census.devices]);
+    this.#gauges('lenscap_boards', 'Enrolled boards, by state.', 'state', census.boards);
+    this.#gauge(
+      'lenscap_claims_open',
+      'Setup codes that a board may still use.',
+      census.openClaims,
+    );
+    this.#gauges(
+      'lenscap_certificates',
+      'Devices that may connect, by the days that their certificate has left.',
+      'remaining_days',
+      census.certificates,
+    );
+    this.#gauge('lenscap_stored_segments', 'Segments stored.', census.segments);
+    this.#gauge('lenscap_stored_bytes', 'Bytes of media stored.', census.bytes);
+  }
+
+  #come({ connections, messages, bytes, refusals, claims }: Figures): void {
+    this.#gauges('lenscap_connections', 'Open connections, by kind.', 'kind', connections);
+    this.#counters('lenscap_messages_total', 'Messages of devices taken in.', 'noun', messages);
+    this.#counter('lenscap_message_bytes_total', 'Bytes of messages of devices taken in.', bytes);
+    this.#counters('lenscap_refusals_total', 'What was refused, by code.', 'code', refusals);
+    this.#counters(
+      'lenscap_claim_attempts_total',
+      'Boards that asked for an identity: issued, or the code that they were answered.',
+      'result',
+      claims,
+    );
+  }
+
+  #process(): void {
+    const { delay } = this.#deps;
+    const delays = QUANTILES.map((quantile): [string, number] => [
+      String(quantile),
+      delay.percentile(quantile * 100) / 1e9,
+    ]);
+    this.#gauges(
+      'lenscap_event_loop_delay_seconds',
+      'Delay of the event loop since the reading before.',
+      'quantile',
+      delays,
+    );
+    delay.reset();
+    const { rss } = process.memoryUsage();
+    this.#gauge('lenscap_resident_bytes', 'Memory of the process.', rss);
+  }
+
+  #gauge(name: string, help: string, value: number): void {
+    new Gauge({ name, help, registers: [this.#registry] }).set(value);
+  }
+
+  #gauges(name: string, help: string, label: string, values: Labelled | [string, number][]): void {
+    const gauge = new Gauge({ name, help, labelNames: [label], registers: [this.#registry] });
+    for (const [value, count] of entries(values)) gauge.set({ [label]: value }, count);
+  }
+
+  #counter(name: string, help: string, value: number): void {
+    new Counter({ name, help, registers: [this.#registry] }).inc(value);
+  }
+
+  #counters(name: string, help: string, label: string, values: Labelled): void {
+    const counter = new Counter({ name, help, labelNames: [label], registers: [this.#registry] });
+    for (const [value, count] of entries(values)) counter.inc({ [label]: value }, count);
+  }
+}
+
+function entries(values: Labelled | [string, number][]): Iterable<[string, number]> {
+  if (Array.isArray(values) || values instanceof Map) return values;
+  return Object.entries(values);
+}

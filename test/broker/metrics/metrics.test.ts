@@ -1,0 +1,151 @@
+// The figures over HTTP, from a real index: what they say, and whom they never name.
+import { Readable } from 'node:stream';
+import { pino } from 'pino';
+import t from 'tap';
+import { Metrics } from '../../../broker/metrics/metrics.ts';
+import { Overview } from '../../../broker/store/overview.ts';
+import { checkServerConfig } from '../../../proto/server-config.ts';
+import { storeHouse, storeSegment } from '../store/house.ts';
+
+const DAY_US = 86_400e6;
+const figures = {
+  connections: { device: 2, quarantine: 1 },
+  messages: { segment: 7 },
+  bytes: 1234,
+  refusals: { REVOKED: 3 },
+  claims: { issued: 4, CLAIM_REFUSED: 5 },
+};
+
+async function opened(t: Parameters<typeof storeHouse>[0]) {
+  const house = await storeHouse(t);
+  const nowUs = Date.now() * 1000;
+  const metrics = new Metrics({
+    config: { ...checkServerConfig({}, 'test').metrics, port: 0 },
+    overview: new Overview(house.store.index),
+    claimFailures: 5,
+    figures: () => figures,
+    nowUs: () => nowUs,
+    log: pino({ level: 'silent' }),
+  });
+  const url = await metrics.listen();
+  const abort = new AbortController();
+  const running = metrics.run(abort.signal);
+  t.teardown(async () => {
+    abort.abort();
+    await running;
+  });
+  return { house, url, nowUs };
+}
+
+t.test('it says how much there is of what', async (t) => {
+  const { house, url, nowUs } = await opened(t);
+  const { store, deviceId, accountId } = house;
+  await storeSegment(house, { sequence: 0 });
+  const ends = [-1, 3 * DAY_US, 20 * DAY_US, 45 * DAY_US, 90 * DAY_US];
+  for (const [number, left] of ends.entries()) {
+    const device = await store.devices.byId(deviceId);
+    if (!device) throw new Error('no device');
+    const id = `cam-${'abcdef'[number]?.repeat(16)}`;
+    await store.devices.add({ ...device, device_id: id, state: 'configured' });
+    await store.certificates.add({
+      serial: `0${number}`,
+      device_id: id,
+      fingerprint: `f${number}`,
+      key_sha256: `k${number}`,
+      pem: '',
+      issued_at_us: 0,
+      not_after_us: nowUs + left,
+      used_at_us: null,
+      revoked_at_us: null,
+    });
+  }
+  await store.boards.add([
+    {
+      serial: 'SECRET-SERIAL-1',
+      model: 'Model X',
+      key_sha256: 'aa',
+      enrolled_at_us: 1,
+      last_seen_at_us: null,
+      state: 'waiting',
+      account_id: null,
+      name: null,
+      device_id: null,
+    },
+  ]);
+  const claim = {
+    account_id: accountId,
+    name: 'secret name',
+    sealed_proof_key: new Uint8Array(1),
+    created_at_us: nowUs,
+    expires_at_us: nowUs + 1e6,
+    failures: 0,
+    last_failure: null,
+    device_id: null,
+    is_readmission: 0,
+    key_sha256: null,
+    used_at_us: null,
+    cancelled_at_us: null,
+  };
+  await store.claims.add({ ...claim, claim_id: 'open' });
+  await store.claims.add({ ...claim, claim_id: 'over', expires_at_us: nowUs });
+  await store.claims.add({ ...claim, claim_id: 'void', failures: 5 });
+  await store.claims.add({ ...claim, claim_id: 'done', used_at_us: 1 });
+  const response = await fetch(url);
+  t.match(response.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
+  const text = await response.text();
+  for (const line of [
+    'lenscap_devices{state="configured"} 5',
+    'lenscap_devices{state="revoked"} 0',
+    'lenscap_boards{state="waiting"} 1',
+    'lenscap_claims_open 1',
+    'lenscap_certificates{remaining_days="expired"} 1',
+    'lenscap_certificates{remaining_days="0-7"} 1',
+    'lenscap_certificates{remaining_days="7-30"} 1',
+    'lenscap_certificates{remaining_days="30-60"} 1',
+    'lenscap_certificates{remaining_days="60-"} 1',
+    'lenscap_stored_segments 1',
+    'lenscap_stored_bytes 100',
+    'lenscap_connections{kind="device"} 2',
+    'lenscap_messages_total{noun="segment"} 7',
+    'lenscap_message_bytes_total 1234',
+    'lenscap_refusals_total{code="REVOKED"} 3',
+    'lenscap_claim_attempts_total{result="issued"} 4',
+    'lenscap_claim_attempts_total{result="CLAIM_REFUSED"} 5',
+  ])
+    t.ok(text.split('\n').includes(line), line);
+  t.match(text, /^lenscap_event_loop_delay_seconds\{quantile="0\.99"\} [\d.e-]+$/m);
+  t.match(text, /^lenscap_resident_bytes \d{7,}$/m);
+  for (const secret of [deviceId, accountId, 'SECRET', 'secret', 'hall', '@', 'cam-', 'claim-'])
+    t.notOk(text.includes(secret), `${secret} is not named`);
+  for (const [, name] of text.matchAll(/^# TYPE (\S+)/gm)) t.match(name, /^lenscap_/);
+  const again = await (await fetch(url)).text();
+  t.ok(again.includes('lenscap_messages_total{noun="segment"} 7'), 'asking counts nothing twice');
+});
+
+t.test('it answers /metrics to GET and nothing else', async (t) => {
+  const { url } = await opened(t);
+  const statuses = await Promise.all([
+    ...Array.from({ length: 8 }, () => fetch(url)),
+    fetch(`${url}?x=1`),
+    fetch(new URL('/', url)),
+    fetch(new URL('/metrics/..%2f', url)),
+    fetch(url, { method: 'POST', body: Readable.toWeb(Readable.from(['x'])), duplex: 'half' }),
+  ]);
+  t.strictSame(
+    statuses.map(({ status }) => status),
+    [...Array.from({ length: 9 }, () => 200), 404, 404, 405],
+  );
+});
+
+t.test('a port that is taken is named by its setting', async (t) => {
+  const { house, url } = await opened(t);
+  const other = new Metrics({
+    config: { host: '127.0.0.1', port: Number(new URL(url).port) },
+    overview: new Overview(house.store.index),
+    claimFailures: 5,
+    figures: () => figures,
+    nowUs: () => 0,
+    log: pino({ level: 'silent' }),
+  });
+  await t.rejects(other.listen(), { code: 'CONFIG_INVALID', message: /metrics\/port/ });
+});
