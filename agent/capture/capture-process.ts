@@ -87,6 +87,10 @@ export class CaptureProcess {
     this.#send({ kind: 'play', plan, loop });
   }
 
+  scan(plan: PipelinePlan, loop: boolean): void {
+    this.#send({ kind: 'scan', plan, loop });
+  }
+
   stop(drain: boolean): void {
     this.#send({ kind: 'stop', drain });
   }

@@ -147,20 +147,35 @@ function inspect(command: Extract<Command, { kind: 'inspect' }>): void {
 let playing: Pipeline | undefined;
 let isStopping = false;
 
-function play({ plan, loop }: Extract<Command, { kind: 'play' }>): void {
-  let isSeekable = !loop;
+/** Tells what a message says of a scan. Codes that are no QR codes are not reported. */
+function reportScanned({ type, name, symbol }: BusMessage): void {
+  if (name === 'progress') report({ kind: 'pictures' });
+  else if (name === 'barcode' && type === 'QR-Code' && typeof symbol === 'string')
+    report({ kind: 'barcode', text: cut(symbol) });
+}
+
+/** Makes a pipeline begin again at its end, when its messages are given to the function returned. */
+function looping(pipeline: Pipeline): (message: BusMessage) => void {
+  let isSeekable = false;
+  return ({ type }) => {
+    if (type === 'segment-done' && !isStopping) pipeline.seek(0, SEEK_SEGMENT);
+    if (type !== 'async-done' || isSeekable) return;
+    isSeekable = true;
+    if (!pipeline.seek(0, SEEK_FLUSH | SEEK_SEGMENT)) report({ kind: 'unloopable' });
+    pipeline.play();
+  };
+}
+
+function play({ kind, plan, loop }: Extract<Command, { kind: 'play' | 'scan' }>): void {
   try {
     const pipeline = build(plan);
     playing = pipeline;
+    const again = loop ? looping(pipeline) : undefined;
     watchBus(pipeline, (message) => {
       if (message.type === 'error') lastWord({ kind: 'fault', fault: faultOf(message) });
       else if (message.type === 'eos') lastWord({ kind: 'ended' });
-      else if (message.type === 'segment-done' && !isStopping) pipeline.seek(0, SEEK_SEGMENT);
-      else if (message.type === 'async-done' && !isSeekable) {
-        isSeekable = true;
-        if (!pipeline.seek(0, SEEK_FLUSH | SEEK_SEGMENT)) report({ kind: 'unloopable' });
-        pipeline.play();
-      }
+      else if (kind === 'scan') reportScanned(message);
+      again?.(message);
     });
     if (loop) pipeline.pause();
     else pipeline.play();
@@ -178,8 +193,8 @@ function stop({ drain }: Extract<Command, { kind: 'stop' }>): void {
 process.on('disconnect', end);
 process.on('message', (command: Command) => {
   if (command.kind === 'inspect') inspect(command);
-  else if (command.kind === 'play') play(command);
-  else stop(command);
+  else if (command.kind === 'stop') stop(command);
+  else play(command);
 });
 // The parent may have gone before this line: then there was no event.
 if (!process.connected) end();

@@ -5,6 +5,9 @@ declare module 'gstreamer-superficial' {
     readonly _src_element_name: string;
     readonly message?: string;
     readonly debug?: unknown;
+    /** Of the structure of an element's message; a field `type` of it takes the place of `type`. */
+    readonly name?: unknown;
+    readonly symbol?: unknown;
   }
   /** Settable: string, boolean, and numbers that fit a float32. Enums and flags are not. */
   export interface Element {

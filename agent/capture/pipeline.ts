@@ -24,7 +24,7 @@ export interface PipelineInput {
 }
 
 const H264 = 'h264parse ! video/x-h264,stream-format=(string)avc,alignment=(string)au';
-const VIDEO_RTP = 'application/x-rtp,media=(string)video';
+export const VIDEO_RTP = 'application/x-rtp,media=(string)video';
 const AUDIO_RTP = 'application/x-rtp,media=(string)audio';
 const AAC_RATES = '{48000,44100,32000,24000,22050,16000,12000,11025,8000}';
 /** Chunks of this length leave the muxer. */
@@ -118,7 +118,8 @@ export function capturePlan(input: PipelineInput): PipelinePlan {
   };
 }
 
-function sourceElement(source: SourceConfig, name: string): string {
+/** The element that reads a source; a recording has none of its own. */
+export function sourceElement(source: SourceConfig, name: string): string {
   if (source.type === 'rtsp')
     return `rtspsrc name=${name} protocols=${source.transport} latency=${source.latencyMs} tcp-timeout=10000000`;
   if (source.type === 'v4l2') return `v4l2src name=${name}`;
@@ -126,7 +127,8 @@ function sourceElement(source: SourceConfig, name: string): string {
   return 'videotestsrc name=src is-live=true pattern=ball';
 }
 
-function properties(
+/** What is set on the element named `element`, which reads the source. */
+export function properties(
   source: SourceConfig,
   credentials: Credentials | null,
   element: string,

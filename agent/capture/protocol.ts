@@ -37,6 +37,8 @@ export type Command =
       readonly graceMs: number;
     }
   | { readonly kind: 'play'; readonly plan: PipelinePlan; readonly loop: boolean }
+  /** Looks for QR codes. Their texts are reported and nothing else of the pictures. */
+  | { readonly kind: 'scan'; readonly plan: PipelinePlan; readonly loop: boolean }
   /** `drain`: push what is in the pipeline out first. Otherwise end at once. */
   | { readonly kind: 'stop'; readonly drain: boolean };
 
@@ -50,6 +52,10 @@ export type Report =
   | { readonly kind: 'refused'; readonly id: number; readonly fault: Fault }
   | { readonly kind: 'fault'; readonly fault: Fault }
   | { readonly kind: 'unloopable' }
+  /** A QR code was read; what is longer than MAX_TEXT is cut. */
+  | { readonly kind: 'barcode'; readonly text: string }
+  /** A scan had pictures: about once a second while they come. */
+  | { readonly kind: 'pictures' }
   | { readonly kind: 'ended' };
 
 /** Longest string in a report, in characters; the child cuts what is longer. */
@@ -59,8 +65,9 @@ const MAX_FIELDS = 100;
 /** A message of the child as a report, or undefined when it is none. Never throws. */
 export function reportOf(message: unknown): Report | undefined {
   if (!isRecord(message)) return undefined;
-  const { kind, id } = message;
-  if (kind === 'ended' || kind === 'unloopable') return { kind };
+  const { kind, id, text } = message;
+  if (kind === 'ended' || kind === 'unloopable' || kind === 'pictures') return { kind };
+  if (kind === 'barcode') return isText(text) ? { kind, text } : undefined;
   if (kind === 'inspected') {
     const caps = tableOf(message.caps, capsOf);
     return isId(id) && caps !== undefined ? { kind, id, caps } : undefined;

@@ -191,7 +191,7 @@ export class Session {
         this.#end.resolve({ kind: 'played' });
       else this.#fail(new LenscapError('CAPTURE_ENDED', `${config.source.type}`), 'source_lost');
       this.#lastWord.resolve();
-    } else {
+    } else if (report.kind === 'unloopable') {
       log.warn('this kind of file cannot be looped without a gap');
     }
   }
