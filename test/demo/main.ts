@@ -14,14 +14,14 @@ import { type DeviceState, Owner } from './owner.ts';
 import { Background, COMPILE_CACHE, runVerb } from './processes.ts';
 
 const SEGMENT_MS = 2000;
+const STICK = 'stick';
 const FIRST_SEGMENT_TIMEOUT_S = 60;
+const CLAIM_TIMEOUT_S = 30;
 const startedAtMs = performance.timeOrigin;
 
 interface House {
-  readonly folder: string;
   readonly email: string;
   readonly password: string;
-  readonly deviceId: string;
 }
 
 interface Address {
@@ -46,44 +46,36 @@ async function freePort(): Promise<number> {
 }
 
 /**
- * Account and device of the demo: made on the first run on a folder, known on the next. Made by the
- * code of the operator's verbs in this process, which spares two starts of Node.
+ * The demo's owner: made on the first run on a folder, known on the next. Made by the code of the
+ * operator's verb in this process, which spares a start of Node.
  */
 async function settle(folder: string): Promise<House> {
   const known = join(folder, 'demo.json');
-  if (existsSync(known)) return { folder, ...JSON.parse(await readFile(known, 'utf8')) };
+  if (existsSync(known)) return JSON.parse(await readFile(known, 'utf8'));
   enableCompileCache(COMPILE_CACHE);
-  const { addAccount, addDevice, withInstallation } = await import('../../broker/operator.ts');
+  const { addAccount, withInstallation } = await import('../../broker/operator.ts');
   const { readServerConfig } = await import('../../broker/installation.ts');
   const config = await readServerConfig(folder, undefined);
-  const email = 'owner@demo.invalid';
-  const password = randomBytes(12).toString('base64url');
-  const deviceId = await withInstallation(
+  const house = { email: 'owner@demo.invalid', password: randomBytes(12).toString('base64url') };
+  await withInstallation(
     folder,
     config,
-    async (installation) => {
-      await addAccount(installation, email, password);
-      const out = join(folder, 'identity.json');
-      return addDevice(installation, config, {
-        email,
-        name: 'demo camera',
-        out,
-        server: undefined,
-      });
-    },
+    (installation) => addAccount(installation, house.email, house.password),
     { mayMake: true },
   );
-  await writeFile(known, JSON.stringify({ email, password, deviceId }), { mode: 0o600 });
-  return { folder, email, password, deviceId };
+  await writeFile(known, JSON.stringify(house), { mode: 0o600 });
+  return house;
 }
 
 async function writeConfigs(folder: string, { source }: Options): Promise<void> {
-  const server = { mqtt: { port: await freePort() }, http: { port: 0 } };
+  const server = { mqtt: { port: await freePort() }, http: { port: 0 }, metrics: { port: 0 } };
   const config = join(folder, 'config.json');
   if (!existsSync(config)) await writeFile(config, JSON.stringify(server));
   const agent = {
     identity: join(folder, 'identity.json'),
     stateDir: join(folder, 'agent'),
+    // The demo's stick; its lens shows the clip, in which no code is held up.
+    claim: { lens: false, folders: [join(folder, STICK)] },
     source: source.config,
     audio: { source: source.audio },
     segment: { durationMs: SEGMENT_MS },
@@ -116,6 +108,23 @@ function describe(device: DeviceState): string {
   const behind = behindS === undefined ? 'nothing stored yet' : `${behindS.toFixed(1)} s behind`;
   const megabytes = (device.bytes / 1e6).toFixed(2);
   return `cap ${device.cap} · ${device.segments} segments · ${megabytes} MB · ${behind}`;
+}
+
+/** Gives the board to the demo owner as any other: by a setup code, here on a stick. */
+async function claim(owner: Owner, agent: Background, folder: string): Promise<void> {
+  const { claimId, code } = await owner.newClaim('demo camera');
+  say(`code:    ${code}`);
+  await mkdir(join(folder, STICK), { recursive: true });
+  await writeFile(join(folder, STICK, 'lenscap-claim.txt'), `${code}\n`);
+  while (!(await owner.isClaimed(claimId))) {
+    if (agent.hasEnded) throw new Error(`the agent ended:\n${agent.logTail()}`);
+    if (elapsedS() > CLAIM_TIMEOUT_S)
+      throw new Error(`the camera was not claimed; the agent says:\n${agent.logTail()}`);
+    await sleep(20, undefined, { signal: stop.signal });
+  }
+  say(
+    `camera:  ${owner.deviceId}, claimed with that code from a stick; its key was made on the board`,
+  );
 }
 
 /** Waits until more is stored than the folder held before. */
@@ -184,14 +193,16 @@ async function demo(folder: string, options: Options): Promise<string[]> {
       `server:  mqtts://localhost:${mqttPort} for devices, ${httpUrl} for owners (${httpUrl}/openapi.json)`,
     );
     say(`owner:   ${house.email}, password ${house.password}: a demo owner, made for this folder`);
-    const owner = await Owner.login(httpUrl, house, house.deviceId);
-    const held = (await owner.device()).segments;
+    const owner = await Owner.login(httpUrl, house);
+    const isKnown = await owner.findCamera();
+    const held = isKnown ? (await owner.device()).segments : 0;
     agent = new Background(
       'the agent',
       'agent/main.ts',
       ['run', '--config', join(folder, 'agent.json')],
       join(folder, 'agent.log'),
     );
+    if (!isKnown) await claim(owner, agent, folder);
     const scopes = options.source.audio === 'source' ? ['video', 'audio'] : ['video'];
     say(
       `consent: given by the demo owner through the API, recorded as ${await owner.consent(scopes)}`,

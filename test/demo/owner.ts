@@ -12,6 +12,12 @@ export interface DeviceState {
   readonly lastSegmentEndAt: string | null;
 }
 
+interface Claim {
+  readonly claimId: string;
+  readonly state: string;
+  readonly deviceId: string | null;
+}
+
 export interface Manifest {
   readonly pieces: readonly unknown[];
 }
@@ -19,18 +25,17 @@ export interface Manifest {
 export class Owner {
   readonly #url: string;
   readonly #token: string;
-  readonly deviceId: string;
+  /** Of the demo camera, once it is found; empty before. */
+  deviceId = '';
 
-  private constructor(url: string, token: string, deviceId: string) {
+  private constructor(url: string, token: string) {
     this.#url = url;
     this.#token = token;
-    this.deviceId = deviceId;
   }
 
   static async login(
     url: string,
     { email, password }: { email: string; password: string },
-    deviceId: string,
   ): Promise<Owner> {
     const response = await fetch(`${url}/api/login`, {
       method: 'POST',
@@ -38,7 +43,26 @@ export class Owner {
       body: JSON.stringify({ email, password }),
     });
     const { token }: { token: string } = JSON.parse(await accepted(response));
-    return new Owner(url, token, deviceId);
+    return new Owner(url, token);
+  }
+
+  /** Whether the owner has a camera already; it is the one from now on. */
+  async findCamera(): Promise<boolean> {
+    const { devices }: { devices: { id: string }[] } = await this.#ask('/api/devices');
+    this.deviceId = devices[0]?.id ?? '';
+    return devices.length > 0;
+  }
+
+  newClaim(name: string): Promise<{ claimId: string; code: string }> {
+    return this.#ask('/api/claims', { name });
+  }
+
+  /** Whether a camera has connected with the identity that the code led to. */
+  async isClaimed(claimId: string): Promise<boolean> {
+    const { claims }: { claims: Claim[] } = await this.#ask('/api/claims');
+    const claim = claims.find((one) => one.claimId === claimId);
+    this.deviceId = claim?.deviceId ?? '';
+    return claim?.state === 'used';
   }
 
   /** Agrees to the policy in force for these scopes; returns the record as the ledger has it. */
