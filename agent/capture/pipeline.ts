@@ -147,6 +147,15 @@ export function properties(
   ];
 }
 
+/**
+ * The track with these caps of the source `d`, whose pads come later and, of a network camera, from
+ * several threads at once. An element and not a filter on the link: for each of those GStreamer puts
+ * in a capsfilter per attempt, and two attempts at once take one end each and leave the track unlinked.
+ */
+function track(caps: string): string {
+  return `d. ! capsfilter caps="${caps}"`;
+}
+
 function videoBranch(input: PipelineInput): string {
   const { source, video, tracks } = input;
   const size = `width=${video.width},height=${video.height}`;
@@ -166,9 +175,10 @@ function videoBranch(input: PipelineInput): string {
   }
   const isFile = source.type === 'file';
   if (tracks.video === 'h264')
-    return `d. ! ${isFile ? 'video/x-h264' : `${VIDEO_RTP} ! rtph264depay`} ! ${H264} ! queue ! mux.`;
-  const from = isFile ? `capsfilter caps="${FILE_VIDEO_CAPS}"` : VIDEO_RTP;
-  return `d. ! ${from} ! decodebin ! ${oneSegment(isFile)}${convertVideo(video)} ! ${encodeVideo(input)}`;
+    return isFile
+      ? `${track('video/x-h264')} ! ${H264} ! queue ! mux.`
+      : `${track(VIDEO_RTP)} ! rtph264depay ! ${H264} ! queue ! mux.`;
+  return `${track(isFile ? FILE_VIDEO_CAPS : VIDEO_RTP)} ! decodebin ! ${oneSegment(isFile)}${convertVideo(video)} ! ${encodeVideo(input)}`;
 }
 
 /** Encoders want times that only grow, also where a file begins again. */
@@ -193,9 +203,9 @@ function audioBranch(input: PipelineInput): string {
   if (source.type === 'test')
     return `audiotestsrc is-live=true freq=440 volume=0.1 samplesperbuffer=2048 ! audio/x-raw,rate=48000,channels=1 ! ${encodeAudio(input)}`;
   const isFile = source.type === 'file';
-  const from = isFile ? `capsfilter caps="${FILE_AUDIO_CAPS}"` : AUDIO_RTP;
+  const from = track(isFile ? FILE_AUDIO_CAPS : AUDIO_RTP);
   if (input.audioEncoder !== null)
-    return `d. ! ${from} ! decodebin ! ${oneSegment(isFile)}queue ! ${encodeAudio(input)}`;
+    return `${from} ! decodebin ! ${oneSegment(isFile)}queue ! ${encodeAudio(input)}`;
   const depay = {
     aac: 'rtpmp4gdepay',
     'aac-latm': 'rtpmp4adepay',
@@ -203,7 +213,7 @@ function audioBranch(input: PipelineInput): string {
     other: '',
   };
   const unpack = isFile ? '' : ` ! ${depay[tracks.audio ?? 'other']}`;
-  return `d. ! ${from}${unpack} ! ${tracks.audio === 'opus' ? 'opusparse' : 'aacparse'} ! queue ! mux.`;
+  return `${from}${unpack} ! ${tracks.audio === 'opus' ? 'opusparse' : 'aacparse'} ! queue ! mux.`;
 }
 
 function encodeAudio({ audio, audioEncoder: name }: PipelineInput): string {

@@ -84,7 +84,7 @@ const plans: Record<string, { input: PipelineInput; has: RegExp; not: RegExp }> 
   },
   'RTSP with anything else is decoded': {
     input: input(RTSP, { tracks: { video: 'other', audio: 'other' } }),
-    has: /media=\(string\)video ! decodebin ! .*x264enc.*media=\(string\)audio ! decodebin ! .*avenc_aac/,
+    has: /media=\(string\)video" ! decodebin ! .*x264enc.*media=\(string\)audio" ! decodebin ! .*avenc_aac/,
     not: /depay/,
   },
   'a source without sound gets no branch for it': {
@@ -127,6 +127,16 @@ t.test('no text of the configuration reaches a launch string', async (t) => {
     ),
     ['location', 'user-id', 'user-pw'],
   );
+});
+
+t.test('the tracks of a source are linked by an element, never by a filter', async (t) => {
+  const sources: SourceConfig[] = [RTSP, { type: 'file', path: 'x', loop: true }];
+  for (const source of sources)
+    for (const tracks of [H264_AAC.tracks, { video: 'other', audio: 'other' }] as const) {
+      const { launch } = capturePlan(input(source, { tracks }));
+      t.equal(launch.match(/\bd\. ! capsfilter caps="/g)?.length, 2, launch);
+      t.equal(launch.match(/\bd\. /g)?.length, 2);
+    }
 });
 
 t.test('every encoder is told bit rate and keyframe interval', async (t) => {
