@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Scope } from '../../proto/scopes.ts';
 import { decodeSegment } from '../../proto/segment.ts';
-import { consent, DEVICE, grant } from './consent/grants.ts';
+import { consent, DEVICE, grant as grantOf } from './consent/grants.ts';
 import { makeAuthority, makePair } from './uplink/pki.ts';
 import { eventually } from './uplink/rig.ts';
 import { type ServerOptions, TestServer } from './uplink/server.ts';
@@ -13,6 +14,10 @@ import { type ServerOptions, TestServer } from './uplink/server.ts';
 const main = new URL('../../agent/main.ts', import.meta.url).pathname;
 const authority = await makeAuthority('authority');
 const pair = await makePair(authority, DEVICE);
+
+/** Signed now: the agent takes the time in it for one that has passed. */
+const grant = (epoch: number, scopes: readonly Scope[]) =>
+  grantOf(epoch, scopes, { issuedAtUs: Date.now() * 1000 });
 
 async function start(t: Tap, options: Partial<ServerOptions> = {}) {
   const server = new TestServer({
@@ -42,6 +47,7 @@ async function start(t: Tap, options: Partial<ServerOptions> = {}) {
     source: { type: 'test' },
     video: { width: 320, height: 240, frameRate: 15, keyframeIntervalMs: 1000 },
     segment: { durationMs: 1000 },
+    claim: { lens: false, folders: [] },
     uplink: { backoffMinMs: 50, backoffMaxMs: 200, drainTimeoutMs: 2000 },
     log: { level: 'debug' },
   };

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { writeConfig } from './agent.ts';
 import { House } from './house.ts';
-import { AGENT, finished, node, SERVER } from './processes.ts';
+import { AGENT, FILE_TIMEOUT_MS, finished, node, SERVER } from './processes.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const house = await House.open(t);
 const camera = await house.addDevice('camera');
 const CLI = SERVER.replace('main.ts', 'cli/main.ts');

@@ -5,9 +5,17 @@ import { join } from 'node:path';
 import t from 'tap';
 import { FILE, isCapturing, startAgent } from './agent.ts';
 import { House } from './house.ts';
-import { captures, eventually, finished, isAlive, MOTION, type Running } from './processes.ts';
+import {
+  captures,
+  eventually,
+  FILE_TIMEOUT_MS,
+  finished,
+  isAlive,
+  MOTION,
+  type Running,
+} from './processes.ts';
 
-t.setTimeout(150_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const house = await House.open(t);
 
 async function storedAfter(id: string, count: number): Promise<void> {
@@ -87,7 +95,7 @@ t.test('pictures alone have no sound; sound comes and goes with its own consent'
       (await house.stored(camera.id)).segments.some(
         (one) => one.startAtUs > atUs && one.scopes.join() === 'video',
       ),
-    20_000,
+    undefined,
     () => agent.tail(),
   );
   t.equal((await withSound()).length, count, 'no more sound was stored');

@@ -6,8 +6,9 @@ import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
 import { Run, TestDevice } from './device.ts';
 import { House } from './house.ts';
+import { FILE_TIMEOUT_MS } from './processes.ts';
 
-t.setTimeout(60_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const house = await House.open(t);
 const camera = await house.addDevice('camera');
 const epoch = await house.grant(camera.id, 'video');

@@ -1,9 +1,18 @@
 // The demo behind `make run`, as a person meets it.
 import { join } from 'node:path';
 import t from 'tap';
-import { DEMO, descendants, eventually, finished, isAlive, node, Running } from './processes.ts';
+import {
+  DEMO,
+  descendants,
+  eventually,
+  FILE_TIMEOUT_MS,
+  finished,
+  isAlive,
+  node,
+  Running,
+} from './processes.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 
 t.test(
   'eight seconds of it: recorded, verified, and exported as a file without a fault',
@@ -58,7 +67,7 @@ t.test('when the demo itself is killed, nothing is left of it', async (t) => {
   await demo.says('first segment stored');
   const all = descendants(demo.pid);
   await demo.kill('SIGKILL');
-  await eventually('no process is left', () => !all.some(isAlive), 8000);
+  await eventually('no process is left', () => !all.some(isAlive), 30_000);
 });
 
 t.test('a wrong SOURCE or SECONDS gets one clear line', async (t) => {

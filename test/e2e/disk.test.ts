@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Run, TestDevice } from './device.ts';
 import { House } from './house.ts';
-import { eventually } from './processes.ts';
+import { eventually, FILE_TIMEOUT_MS } from './processes.ts';
 
 const DISK_MB = 24;
 const MIN_FREE = 1 << 20;
@@ -30,7 +30,7 @@ if (!mount(disk)) {
   if (process.env.LENSCAP_IN_NAMESPACE) throw new Error('no tmpfs can be mounted here');
   process.exit(spawnSync('unshare', again, { stdio: 'inherit', env }).status ?? 1);
 }
-t.setTimeout(120_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 t.teardown(async () => {
   for (let i = 0; i < 50; i++) {
     if (spawnSync('umount', [disk]).status === 0) break;

@@ -8,10 +8,10 @@ import t from 'tap';
 import { isCapturing, startAgent, stateOf } from './agent.ts';
 import { consentKey, forgedServer, grantOf } from './forged-server.ts';
 import { House } from './house.ts';
-import { eventually } from './processes.ts';
+import { eventually, FILE_TIMEOUT_MS } from './processes.ts';
 
-t.setTimeout(150_000);
-const LEASE_S = 10;
+t.setTimeout(FILE_TIMEOUT_MS);
+const LEASE_S = 15;
 
 t.test('a grant that is forged, older, or for another camera does not open this one', async (t) => {
   const house = await House.open(t);

@@ -7,9 +7,9 @@ import t, { type Test } from 'tap';
 import { downTopic, upTopic } from '../../proto/topics.ts';
 import { connectPacket, Run, TestDevice, tls, Witness } from './device.ts';
 import { House } from './house.ts';
-import { eventually, rssBytes } from './processes.ts';
+import { eventually, FILE_TIMEOUT_MS, rssBytes } from './processes.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const CONNECT_MS = 1500;
 const PACKET_MS = 2000;
 const MAX_PACKET = 1 << 20;

@@ -2,9 +2,9 @@
 import t from 'tap';
 import { isCapturing, startAgent } from './agent.ts';
 import { House } from './house.ts';
-import { captures, descendants, eventually, isAlive } from './processes.ts';
+import { captures, descendants, eventually, FILE_TIMEOUT_MS, isAlive } from './processes.ts';
 
-t.setTimeout(60_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const house = await House.open(t);
 
 t.test('with the server stopped, SIGTERM ends the agent in about six seconds', async (t) => {

@@ -5,9 +5,10 @@ import t, { type Test } from 'tap';
 import type { Segment as SegmentMessage } from '../../proto/segment.ts';
 import { AUDIO, gapPayload, Run, TestDevice, VIDEO, Witness } from './device.ts';
 import { House } from './house.ts';
+import { FILE_TIMEOUT_MS } from './processes.ts';
 import { Gap, Segment, Stream } from './wire.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const house = await House.open(t);
 const camera = await house.addDevice('camera');
 const other = await house.addDevice('other');

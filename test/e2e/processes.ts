@@ -12,7 +12,13 @@ export const AGENT = `${ROOT}agent/main.ts`;
 export const DEMO = `${ROOT}test/demo/main.ts`;
 export const MOTION = `${ROOT}test/fixtures/motion.mov`;
 export const CAMERA = `${ROOT}test/fixtures/camera.py`;
-const DEADLINE_MS = 20_000;
+// These guard against waiting for ever; a loaded machine may take long.
+const DEADLINE_MS = 60_000;
+const PROGRAM_TIMEOUT_MS = 240_000;
+/** For all tests of a file; as long as the one in .taprc. */
+export const FILE_TIMEOUT_MS = 600_000;
+/** With the cache of compiled code that the installed programs have. */
+const ENV = { ...process.env, NODE_COMPILE_CACHE: `${ROOT}.toolchain/compile-cache` };
 
 export interface Options {
   /** Runs the program under this command, e.g. strace. */
@@ -31,11 +37,7 @@ export class Running {
   /** Whether the test has sent it a signal; an end without one is told. */
   #wasAsked = false;
 
-  constructor(
-    t: Test,
-    command: readonly string[],
-    { under = [], env = process.env }: Options = {},
-  ) {
+  constructor(t: Test, command: readonly string[], { under = [], env = ENV }: Options = {}) {
     this.child = spawn('setpriv', ['--pdeathsig', 'KILL', ...under, ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,
@@ -93,14 +95,14 @@ export function node(program: string, ...args: readonly string[]): string[] {
 /** Runs a program to its end. */
 export function finished(
   command: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
+  env: NodeJS.ProcessEnv = ENV,
 ): Promise<{ code: number; out: string; err: string }> {
   const args = ['--pdeathsig', 'KILL', ...command];
   return new Promise((resolve) => {
     execFile(
       'setpriv',
       args,
-      { env, maxBuffer: 64 << 20, timeout: 60_000, killSignal: 'SIGKILL' },
+      { env, maxBuffer: 64 << 20, timeout: PROGRAM_TIMEOUT_MS, killSignal: 'SIGKILL' },
       (error, out, err) => {
         resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
       },

@@ -13,13 +13,14 @@ import {
   commandLine,
   descendants,
   eventually,
+  FILE_TIMEOUT_MS,
   isAlive,
   MOTION,
   procFile,
   type Running,
 } from './processes.ts';
 
-t.setTimeout(150_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const house = await House.open(t);
 
 /** A camera of the owner that may record. */
@@ -31,7 +32,7 @@ async function consented(name: string) {
 
 async function storedAfter(id: string, count: number, agent: Running): Promise<void> {
   const more = async () => (await house.device(id)).segments > count;
-  await eventually(`more than ${count} segments`, more, 30_000, () => agent.tail());
+  await eventually(`more than ${count} segments`, more, undefined, () => agent.tail());
 }
 
 /** Waits until the owner sees a gap like this. */
@@ -45,7 +46,7 @@ async function gapLike(id: string, like: Partial<Gap>, agent: Running): Promise<
     );
     return found !== undefined;
   };
-  await eventually(`a gap ${JSON.stringify(like)}`, isThere, 30_000, () => agent.tail());
+  await eventually(`a gap ${JSON.stringify(like)}`, isThere, undefined, () => agent.tail());
   if (found === undefined) throw new Error('no gap');
   return found;
 }

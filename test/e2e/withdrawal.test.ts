@@ -4,9 +4,9 @@ import t from 'tap';
 import { startAgent } from './agent.ts';
 import { Run, TestDevice } from './device.ts';
 import { House } from './house.ts';
-import { eventually } from './processes.ts';
+import { eventually, FILE_TIMEOUT_MS } from './processes.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(FILE_TIMEOUT_MS);
 const TURNS = 20;
 const house = await House.open(t);
 

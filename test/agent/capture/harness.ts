@@ -19,7 +19,8 @@ import type { Stream } from '../../../proto/stream.ts';
 const run = promisify(execFile);
 export const BOOT_ID = '01234567-89ab-cdef-0123-456789abcdef';
 export const MOTION = new URL('../../fixtures/motion.mov', import.meta.url).pathname;
-const DEADLINE_MS = 20_000;
+/** Guards against waiting for ever; a loaded machine may take long. */
+const DEADLINE_MS = 60_000;
 
 export interface Overrides {
   readonly video?: Partial<CaptureConfig['video']>;
@@ -45,7 +46,7 @@ export function captureConfig(source: SourceConfig, over: Overrides = {}): Captu
     segment: { durationMs: 1000, ...over.segment },
     capture: {
       stallTimeoutMs: 4000,
-      startTimeoutMs: 10000,
+      startTimeoutMs: 30_000,
       backoffMinMs: 100,
       backoffMaxMs: 500,
       clockJumpMs: 1000,
@@ -113,11 +114,12 @@ export class Recording {
     });
   }
 
-  /** Resolves when the condition holds; rejects after a deadline. */
+  /** Resolves when the condition holds; after a deadline it ends the capture, and rejects. */
   async until(what: string, holds: () => boolean, deadlineMs = DEADLINE_MS): Promise<void> {
     const signal = AbortSignal.timeout(deadlineMs);
     while (!holds())
-      await once(this.#news, 'news', { signal }).catch(() => {
+      await once(this.#news, 'news', { signal }).catch(async () => {
+        await this.stop();
         throw new Error(
           `waited in vain for: ${what}\n${this.order.join(' ')}\n${this.log.slice(-600)}`,
         );
@@ -259,6 +261,27 @@ function commandOf(pid: number): string {
     return '';
   }
 }
+
+/** Whether a process is gone, is on its way out, or has SIGKILL waiting for it. */
+export function isKilled(pid: number): boolean {
+  if (!isAlive(pid)) return true;
+  const read = (name: string): string => readFileSync(`/proc/${pid}/${name}`, 'latin1');
+  try {
+    // In this order: the signal is pending until the kernel marks the process.
+    const pending = [...read('status').matchAll(/^(?:SigPnd|ShdPnd):\s*(\w+)/gm)];
+    if (pending.some(([, set]) => (Number.parseInt(set ?? '0', 16) & SIGKILL_BIT) !== 0))
+      return true;
+    const flags = Number(read('stat').split(') ').at(-1)?.split(' ')[FLAGS_AFTER_NAME]);
+    return (flags & PF_EXITING) !== 0;
+  } catch {
+    return true;
+  }
+}
+
+const SIGKILL_BIT = 1 << 8;
+/** Place of the flags in /proc/PID/stat behind the name, and what says there that it is exiting. */
+const FLAGS_AFTER_NAME = 6;
+const PF_EXITING = 0x4;
 
 /** Whether a process exists and is not a zombie. */
 export function isAlive(pid: number): boolean {

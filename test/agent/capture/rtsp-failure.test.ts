@@ -1,6 +1,7 @@
 // Network cameras that are away, hang up, die or fall silent.
+import { join } from 'node:path';
 import t from 'tap';
-import { camera, MOTION, rtsp } from './harness.ts';
+import { camera, ffmpeg, MOTION, rtsp } from './harness.ts';
 
 t.jobs = 3;
 
@@ -13,7 +14,23 @@ t.test('a camera that is not there is CAPTURE_NO_SOURCE', async (t) => {
 });
 
 t.test('a camera that hangs up is captured again when it is back', async (t) => {
-  const { url } = await camera(t, '--file', MOTION);
+  const short = join(t.testdir(), 'short.mov');
+  await ffmpeg(
+    '-i',
+    MOTION,
+    '-t',
+    '4',
+    '-c:v',
+    'libx264',
+    '-bf',
+    '0',
+    '-g',
+    '15',
+    '-c:a',
+    'copy',
+    short,
+  );
+  const { url } = await camera(t, '--file', short);
   const recording = rtsp(url, {}, { segment: { durationMs: 2000 } });
   await recording.until('a second stream', () => recording.streams.length >= 2);
   await recording.stop();
