@@ -16,6 +16,9 @@ const PARTS: Readonly<Record<string, () => Promise<Take>>> = {
   'withdraw-commit': async () => (await import('./withdraw-commit.ts')).withdrawCommitFigures,
   'withdraw-close': async () => (await import('./withdraw-close.ts')).withdrawCloseFigures,
   agent: async () => (await import('./agent-cost.ts')).agentCostFigures,
+  connections: async () => (await import('./connections.ts')).connectionFigures,
+  reconnect: async () => (await import('./reconnect.ts')).reconnectFigures,
+  claims: async () => (await import('./claims.ts')).claimFigures,
   start: async () => (await import('./first-segment.ts')).firstSegmentFigures,
   soak: async () => (await import('./agent-cost.ts')).soakFigures,
 };

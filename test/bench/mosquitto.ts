@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeCertificates } from './certificates.ts';
+import { type Certificates, makeCertificates } from './certificates.ts';
 import type { IngestSize } from './ingest.ts';
 import { Load } from './load/load.ts';
 import type { LoadResult } from './load/messages.ts';
@@ -35,10 +35,7 @@ export async function mosquittoRound(
     (_, i) => `cam-${'abcdefghij'[i % 10]}${String(2 + (i % 6))}${'a'.repeat(14)}`,
   );
   const certificates = await makeCertificates(ids);
-  const [tlsPort, plainPort] = [await freePort(), await freePort()];
-  const config = writeConfig(folder, tlsPort, plainPort, certificates);
-  const broker = start(needTool('mosquitto', 'mosquitto'), ['-c', config]);
-  await broker.line(/running/, 10_000);
+  const { broker, tlsPort, plainPort } = await startMosquitto(folder, certificates);
   const subscriber = start(native.subscriber, [String(plainPort), files, 'lenscap/1/+/up/segment']);
   await subscriber.line(/^subscribed/, 10_000);
   const load = new Load({
@@ -78,6 +75,18 @@ export async function mosquittoRound(
   }
 }
 
+/** Mosquitto on two free ports. @throws when it is missing or does not start. */
+export async function startMosquitto(
+  folder: string,
+  certificates: Certificates,
+): Promise<{ readonly broker: Started; readonly tlsPort: number; readonly plainPort: number }> {
+  const [tlsPort, plainPort] = [await freePort(), await freePort()];
+  const config = writeConfig(folder, tlsPort, plainPort, certificates);
+  const broker = start(needTool('mosquitto', 'mosquitto'), ['-c', config]);
+  await broker.line(/running/, 10_000);
+  return { broker, tlsPort, plainPort };
+}
+
 /** Until everything is written, or nothing has been for a while. */
 async function quiet(subscriber: Started, files: string, wanted: number): Promise<void> {
   let last = -1;
@@ -94,7 +103,7 @@ function writeConfig(
   folder: string,
   tlsPort: number,
   plainPort: number,
-  { ca, server }: Awaited<ReturnType<typeof makeCertificates>>,
+  { ca, server }: Certificates,
 ): string {
   const at = (name: string, text: string): string => {
     const path = join(folder, name);
@@ -122,7 +131,8 @@ tls_version tlsv1.3
   );
 }
 
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const server = createServer().listen(0, '127.0.0.1', () => {
     const address = server.address();

@@ -81,19 +81,25 @@ export async function stop(started: Started): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const tree = treeOf(pid);
   child.kill('SIGTERM');
-  const backstop = setTimeout(() => tree.forEach(kill), 10_000);
+  const backstop = setTimeout(() => tree.forEach(killPid), 10_000);
   await ended(started);
   clearTimeout(backstop);
+}
+
+/** Ends a process by this signal and waits until it is gone. */
+export async function kill(started: Started, signal: NodeJS.Signals): Promise<void> {
+  started.child.kill(signal);
+  await ended(started);
 }
 
 /** Ends everything at once: for interruption and for a figure that failed half-way. */
 export function killAll(): void {
   for (const child of running) {
-    for (const pid of child.pid === undefined ? [] : treeOf(child.pid)) kill(pid);
+    for (const pid of child.pid === undefined ? [] : treeOf(child.pid)) killPid(pid);
   }
 }
 
-function kill(pid: number): void {
+function killPid(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
@@ -159,4 +165,10 @@ export function memoryOf(root: number): Memory {
 export function peakRssMb(pid: number): number {
   const text = readFileSync(`/proc/${pid}/status`, 'latin1');
   return Number(/^VmHWM:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024;
+}
+
+/** Files that a process started from here may have open. */
+export function openFilesLimit(): number {
+  const text = readFileSync('/proc/self/limits', 'latin1');
+  return Number(/^Max open files\s+(\d+)/m.exec(text)?.[1] ?? Number.POSITIVE_INFINITY);
 }

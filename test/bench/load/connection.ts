@@ -85,6 +85,7 @@ export class Connection {
       generate({
         cmd: 'connect',
         clientId,
+        username: randomBytes(16).toString('hex'),
         protocolId: 'MQTT',
         protocolVersion: 4,
         clean: true,

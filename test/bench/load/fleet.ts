@@ -1,0 +1,84 @@
+// Many simulated devices in a process of their own, idle or recording; what they cost is counted for
+// nobody. Tells how they fare ten times a second.
+import { Camera } from './camera.ts';
+import type { Acked, FleetSpec, FromFleet, Refusal, Status, ToFleet } from './fleet-messages.ts';
+import type { Device } from './messages.ts';
+import { Standing } from './standing.ts';
+
+const STATUS_MS = 100;
+
+const say = (message: FromFleet): void => {
+  process.send?.(message);
+};
+
+const ending = new AbortController();
+const standing: Standing[] = [];
+let [connected, losses, lastUpAtMs] = [0, 0, 0];
+let refusals: Refusal[] = [];
+let acked: Acked[] = [];
+
+function makeDevice(spec: FleetSpec, device: Device, index: number): Standing {
+  const epoch = spec.cameras?.epochs[index] ?? 0;
+  const camera = spec.cameras
+    ? new Camera({
+        ...spec.cameras,
+        epoch,
+        deviceId: device.deviceId,
+        onAck: (ack) => acked.push(ack),
+      })
+    : undefined;
+  return new Standing({
+    server: spec,
+    device,
+    uplink: spec.uplink,
+    onUp: (link) => {
+      connected += 1;
+      lastUpAtMs = Date.now();
+      camera?.use(link);
+    },
+    onLost: () => {
+      connected -= 1;
+      losses += 1;
+      camera?.pause();
+    },
+    onRefused: (refusal) => refusals.push(refusal),
+    ...(camera ? { onMessage: (topic, payload) => camera.receive(topic, payload) } : {}),
+  });
+}
+
+/** So many first connections at a time; each goes on by itself then. */
+async function begin(spec: FleetSpec): Promise<void> {
+  const waiting = spec.devices.map((device, index) => makeDevice(spec, device, index));
+  standing.push(...waiting);
+  const beginner = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const first = Promise.withResolvers<void>();
+      next.run(ending.signal, first.resolve).catch(fail);
+      await first.promise;
+    }
+  };
+  await Promise.all(Array.from({ length: spec.atATime }, beginner));
+}
+
+function fail(error: unknown): void {
+  say({ kind: 'failed', why: error instanceof Error ? error.message : String(error) });
+  process.exit(1);
+}
+
+function report(): void {
+  const status: Status = { connected, losses, lastUpAtMs, refusals, acked };
+  [refusals, acked] = [[], []];
+  say({ kind: 'status', status });
+}
+
+process.on('message', (message: ToFleet) => {
+  if (message.kind === 'settle') for (const device of standing) device.settle();
+  if (message.kind === 'cut') for (const device of standing) device.cut();
+  if (message.kind !== 'start') return;
+  setInterval(report, STATUS_MS);
+  begin(message.spec).catch(fail);
+});
+process.once('disconnect', () => {
+  ending.abort();
+  process.exit();
+});
