@@ -1,97 +1,196 @@
-// The parts of the agent, made and joined. They start in order; capture stops first, so that its
-// last segment still finds the uplink.
-import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// The life of the agent on its board: waits for an identity, works as that device, and forgets it all
+// when the owner releases it or somebody resets the board. Invariants: one agent for a state folder;
+// where an end of the ownership is noted, it is brought to its end before anything else.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../proto/agent-config.ts';
-import { LenscapError } from '../proto/errors.ts';
-import { Camera, consentedSink } from './camera.ts';
-import { Capture } from './capture/capture.ts';
-import { LastPictures } from './capture/last-pictures.ts';
-import { wantsSound } from './capture/pipeline.ts';
-import { systemClock } from './clock.ts';
-import { Gate } from './consent/gate.ts';
-import type { Identity } from './identity/identity.ts';
-import { MemorySpool } from './spool/memory-spool.ts';
-import { Uplink } from './uplink/uplink.ts';
+import { LenscapError, toLenscapError } from '../proto/errors.ts';
+import type { ReleaseCause } from '../proto/release.ts';
+import { ResetButton } from './board/reset-button.ts';
+import { Lens } from './claim/lens.ts';
+import type { CodeSource } from './claim/source.ts';
+import { Stick } from './claim/stick.ts';
+import { KnownTime, systemClock } from './clock.ts';
+import { DeviceLife } from './device-life.ts';
+import { depart, departureOf, markDeparture } from './identity/departure.ts';
+import { cleanAfter } from './identity/durable-file.ts';
+import { findIdentity, type Identity, loadFactoryIdentity } from './identity/identity.ts';
+import { tryRunLock, withIdentityLock } from './identity/lock.ts';
+import { forgetInstance, makeStateDir, publishInstance } from './identity/state-files.ts';
+import { Unclaimed } from './identity/unclaimed.ts';
+import { RELEASED_AT_US } from './version.ts';
 
-const GRANT_TIMEOUT_MS = 10_000;
+/** A reset by a command is seen this soon. */
+const LOOK_MS = 500;
+const RETRY_MS = 10_000;
 
 /**
  * Runs the agent until `signal` is aborted and what could be sent is sent.
- * @throws STORE_FAILED when the state folder cannot be made.
+ * @throws STORE_FAILED when the state folder cannot be used, STORE_LOCKED when another agent runs on
+ * it, IDENTITY_INVALID.
  */
 export async function runAgent(
   config: AgentConfig,
-  identity: Identity,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const clock = systemClock;
-  const random = Math.random;
   makeStateDir(config.stateDir);
-  const spool = new MemorySpool({
-    maxBytes: config.queue.maxBytes,
-    onOverflow: () => log.warn('the queue is full: the oldest segments are given up'),
-  });
-  const gate = new Gate({
-    stateDir: config.stateDir,
-    identity,
-    clock,
-    log: log.child({ part: 'consent' }),
-    retain: (mayKeep) => spool.retain(mayKeep),
-  });
-  const uplink = new Uplink({
-    identity,
-    config: config.uplink,
-    spool,
-    gate,
-    clock,
-    log: log.child({ part: 'uplink' }),
-    random,
-    grantTimeoutMs: GRANT_TIMEOUT_MS,
-  });
-  const bootId = readBootId();
-  const last = new LastPictures({
-    path: join(config.stateDir, 'last-pictures'),
-    bootId,
-    clock,
-    log: log.child({ part: 'camera' }),
-  });
-  const capture = new Capture({
-    config,
-    log: log.child({ part: 'capture' }),
-    clock,
-    random,
-    bootId,
-    sink: consentedSink(spool, gate, last),
-  });
-  const camera = new Camera({
-    gate,
-    capture,
-    wantsSound: wantsSound(config.source, config.audio),
-    last,
-    log: log.child({ part: 'camera' }),
-  });
-
-  const captured = new AbortController();
-  const sent = new AbortController();
-  await Promise.all([
-    gate.run(sent.signal),
-    uplink.run(captured.signal).finally(() => sent.abort()),
-    camera.run(signal).finally(() => captured.abort()),
-  ]);
-}
-
-function makeStateDir(path: string): void {
+  const lock = tryRunLock(config.stateDir);
+  if (lock === null)
+    throw new LenscapError('STORE_LOCKED', `another agent runs on ${config.stateDir}`);
+  const agent = new Agent(config, log);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new LenscapError('STORE_FAILED', `/stateDir cannot be made: ${why}`, { cause: error });
+    await agent.run(signal);
+  } finally {
+    forgetInstance(config.stateDir);
+    lock.release();
   }
 }
 
-function readBootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+class Agent {
+  readonly #config: AgentConfig;
+  readonly #log: Logger;
+  readonly #time: KnownTime;
+  readonly #instanceId = randomBytes(16).toString('hex');
+  /** An end of the ownership that could not be noted on disk. */
+  #unnoted: ReleaseCause | null = null;
+
+  constructor(config: AgentConfig, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#time = new KnownTime(systemClock, RELEASED_AT_US, () =>
+      log.warn('the clock shows a time that has passed: dates of certificates are not judged'),
+    );
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { stateDir, identity: identityPath, board } = this.#config;
+    publishInstance(stateDir, this.#instanceId);
+    await withIdentityLock(stateDir, signal, () => {
+      cleanAfter(identityPath);
+      cleanAfter(`${identityPath}.pending`);
+    });
+    const { resetButton: button, resetHoldMs: holdMs } = board;
+    const log = this.#log.child({ part: 'board' });
+    const onReset = () => {
+      log.warn('the reset button was held');
+      this.#mark('reset');
+    };
+    const ended = new AbortController();
+    const watching =
+      button === null
+        ? Promise.resolve()
+        : new ResetButton({ button, holdMs, log, onReset }).run(
+            AbortSignal.any([signal, ended.signal]),
+          );
+    try {
+      while (!signal.aborted) await this.#live(signal);
+    } finally {
+      ended.abort();
+      await watching;
+    }
+  }
+
+  /** One stretch of life, from what is on disk to a change of it. */
+  async #live(signal: AbortSignal): Promise<void> {
+    const cause = this.#departure();
+    if (cause !== null) return this.#depart(cause, signal);
+    const change = new AbortController();
+    const watching = this.#watchForDeparture(change, signal);
+    try {
+      const identity = findIdentity(this.#config.identity);
+      if (identity === null) await this.#wait(AbortSignal.any([signal, change.signal]));
+      else await this.#work(identity, signal, change);
+    } finally {
+      change.abort();
+      await watching;
+    }
+  }
+
+  #departure(): ReleaseCause | null {
+    return this.#unnoted ?? departureOf(this.#config.stateDir);
+  }
+
+  /** By a command in another process, or by the button. */
+  async #watchForDeparture(change: AbortController, signal: AbortSignal): Promise<void> {
+    const end = AbortSignal.any([signal, change.signal]);
+    while (!end.aborted) {
+      if (this.#departure() !== null) change.abort();
+      await sleep(LOOK_MS, undefined, { signal: end }).catch(() => undefined);
+    }
+  }
+
+  /** Where the disk takes no note, it is obeyed all the same. */
+  #mark(cause: ReleaseCause): void {
+    try {
+      markDeparture(this.#config.stateDir, cause);
+    } catch (error) {
+      const { code, message } = toLenscapError(error);
+      this.#log.error({ code }, `${message}; a restart would not know of it`);
+      this.#unnoted = cause;
+    }
+  }
+
+  async #depart(cause: ReleaseCause, signal: AbortSignal): Promise<void> {
+    const { stateDir, identity: identityPath, uplink } = this.#config;
+    const log = this.#log.child({ part: 'identity' });
+    const { keepaliveS } = uplink;
+    const line = { instanceId: this.#instanceId, keepaliveS, time: this.#time };
+    try {
+      await withIdentityLock(stateDir, signal, () =>
+        depart({ identityPath, stateDir, line, log }, cause, signal),
+      );
+      this.#unnoted = null;
+    } catch (error) {
+      if (signal.aborted) return;
+      const { code, message } = toLenscapError(error, 'STORE_FAILED');
+      log.error({ code, nextAttemptMs: RETRY_MS }, message);
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    const { stateDir, identity: identityPath, factory } = this.#config;
+    const unclaimed = new Unclaimed({
+      identityPath,
+      stateDir,
+      time: this.#time,
+      log: this.#log.child({ part: 'identity' }),
+      random: Math.random,
+      sources: this.#sources(),
+      factory: factory === null ? null : loadFactoryIdentity(factory),
+    });
+    await unclaimed.run(signal);
+  }
+
+  #sources(): CodeSource[] {
+    const { claim } = this.#config;
+    const log = this.#log.child({ part: 'claim' });
+    return [
+      ...(claim.lens ? [new Lens({ config: this.#config, log })] : []),
+      ...(claim.folders.length > 0 ? [new Stick({ folders: claim.folders, log })] : []),
+    ];
+  }
+
+  async #work(identity: Identity, signal: AbortSignal, change: AbortController): Promise<void> {
+    const log = this.#log.child({ deviceId: identity.deviceId });
+    this.#time.learn(identity.certificateStartsAtUs);
+    const life = new DeviceLife({
+      config: this.#config,
+      identity,
+      instanceId: this.#instanceId,
+      clock: systemClock,
+      time: this.#time,
+      random: Math.random,
+      log,
+      onRelease: () => {
+        this.#mark('ordered');
+        change.abort();
+      },
+      onReplaced: () => change.abort(),
+      isDeparting: () => this.#departure() !== null,
+    });
+    await life.run(signal, change.signal);
+  }
 }

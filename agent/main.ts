@@ -1,21 +1,29 @@
 #!/usr/bin/env node
 // The command line of the agent: the only file of it that reads arguments, takes signals and exits.
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { type Logger, pino } from 'pino';
-import { ERRORS, toLenscapError } from '../proto/errors.ts';
+import { ERRORS, LenscapError, toLenscapError } from '../proto/errors.ts';
 import { runAgent } from './agent.ts';
+import { KnownTime, systemClock } from './clock.ts';
 import { loadAgentConfig } from './config/load.ts';
-import { type Identity, loadIdentity } from './identity/identity.ts';
+import { type CommandDeps, claimBoard, resetBoard } from './identity/commands.ts';
+import { keepOutOfCoreDumps } from './identity/core-dump.ts';
+import { findIdentity, loadFactoryIdentity } from './identity/identity.ts';
+import { RELEASED_AT_US, readVersion } from './version.ts';
 
 const USAGE_EXIT = 64;
 const SIGNAL_EXIT = 128;
-const DAY_MS = 86_400_000;
-const WARN_BEFORE_MS = 30 * DAY_MS;
 /** Signals that ask for an orderly end, with their numbers. */
 const STOP_SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
+interface Options {
+  readonly config: string;
+}
+
 function main(): void {
+  keepOutOfCoreDumps();
   const program = new Command('lenscap-agent')
     .description(
       'Records a camera to its cloud, while its owner consents. Until then, and after a\n' +
@@ -27,43 +35,93 @@ function main(): void {
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT))
     .addHelpText(
       'after',
-      '\nExit status: 0 stopped as asked, 64 wrong usage, 70 a bug, 74 the state folder cannot be\n' +
-        'used, 78 the configuration or the identity is not valid (restarting does not help).',
+      '\nExit status: 0 done, or stopped as asked; 64 wrong usage, 65 the code cannot be read,\n' +
+        '69 or 75 the server or the agent is not to be had now, 70 a bug, 73 the board has an\n' +
+        'identity, 74 the state folder cannot be used, 77 refused, 78 the configuration or the\n' +
+        'identity is not valid (restarting does not help).',
     );
-  program
-    .command('run')
-    .description('capture and send until SIGTERM or SIGINT; a second signal ends it at once')
-    .requiredOption('--config <file>', 'configuration file (JSON)')
-    .action(({ config }: { config: string }) => run(config));
-  program
-    .command('check')
-    .description(
-      'check the configuration and the identity bundle, name every fault, change nothing',
-    )
-    .requiredOption('--config <file>', 'configuration file (JSON)')
-    .action(({ config }: { config: string }) => check(config));
+  withConfig(program.command('run'), 'capture and send until SIGTERM or SIGINT').action(run);
+  withConfig(
+    program.command('check'),
+    'check the configuration and the identity, name every fault, change nothing',
+  ).action(check);
+  withConfig(
+    program.command('claim').argument('<code...>', 'setup code; - reads it from standard input'),
+    'get an identity from the server that the setup code of the owner names',
+  ).action(claim);
+  withConfig(program.command('reset'), 'forget the owner: queue, consent and identity')
+    .option('--yes', 'do not ask')
+    .action(reset);
   program.parseAsync().catch((error: unknown) => fail(error));
 }
 
-async function run(configPath: string): Promise<void> {
-  const config = loadAgentConfig(configPath);
-  const identity = loadIdentity(config.identity);
-  const log = makeLog(config.log.level).child({ deviceId: identity.deviceId });
+function withConfig(command: Command, description: string): Command {
+  return command
+    .description(description)
+    .requiredOption('--config <file>', 'configuration file (JSON)');
+}
+
+async function run({ config: path }: Options): Promise<void> {
+  const config = loadAgentConfig(path);
+  const log = makeLog(config.log.level);
   endOnBug(log);
-  warnOfOldCertificate(identity, log);
   log.info({ version: readVersion(), source: config.source.type }, 'started');
-  await runAgent(config, identity, log, stopSignal(log));
+  await runAgent(config, log, stopSignal(log));
   log.info('stopped');
   process.exit(0);
 }
 
-function check(configPath: string): void {
-  const config = loadAgentConfig(configPath);
-  const { deviceId, server, certificateEndsAtUs } = loadIdentity(config.identity);
+function check({ config: path }: Options): void {
+  const config = loadAgentConfig(path);
+  if (config.factory !== null) {
+    const { serial, server } = loadFactoryIdentity(config.factory);
+    say(`${config.factory}: board ${serial}, server ${server.host}:${server.port}`);
+  }
+  const identity = findIdentity(config.identity);
+  say(`${path}: valid`);
+  if (identity === null) {
+    say(`${config.identity}: no identity yet`);
+    return;
+  }
+  const { deviceId, server, certificateEndsAtUs } = identity;
   const until = new Date(certificateEndsAtUs / 1000).toISOString();
-  process.stdout.write(
-    `${configPath}: valid\n${config.identity}: ${deviceId}, server ${server.host}:${server.port}, certificate until ${until}\n`,
+  say(
+    `${config.identity}: ${deviceId}, server ${server.host}:${server.port}, certificate until ${until}`,
   );
+}
+
+async function claim(words: readonly string[], { config }: Options): Promise<void> {
+  const text = words.join(' ') === '-' ? readFileSync(0, 'utf8') : words.join(' ');
+  const deps = commandDeps(config);
+  await claimBoard(deps, text, stopSignal(deps.log));
+  process.exit(0);
+}
+
+async function reset({ config, yes }: Options & { readonly yes?: true }): Promise<void> {
+  const deps = commandDeps(config);
+  if (yes !== true && !(await isSure()))
+    throw new LenscapError('REQUEST_INVALID', 'not confirmed; say yes, or give --yes');
+  await resetBoard(deps, stopSignal(deps.log));
+  process.exit(0);
+}
+
+async function isSure(): Promise<boolean> {
+  if (!process.stdin.isTTY) return false;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question(
+    'All recordings that wait, the consent and the identity are erased from this board. Sure? [yes/no] ',
+  );
+  terminal.close();
+  return answer.trim() === 'yes';
+}
+
+function commandDeps(path: string): CommandDeps {
+  const time = new KnownTime(systemClock, RELEASED_AT_US);
+  return { config: loadAgentConfig(path), time, log: makeLog('warn'), say };
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 /** Aborted by the first signal that asks for an end; the second one ends the process. */
@@ -73,7 +131,7 @@ function stopSignal(log: Logger): AbortSignal {
     process.on(name, () => {
       if (stop.signal.aborted) process.exit(SIGNAL_EXIT + number);
       log.info({ signal: name }, 'stopping');
-      stop.abort();
+      stop.abort(new LenscapError('UPLINK_LOST', `stopped by ${name}`));
     });
   process.on('SIGHUP', () => log.debug('SIGHUP is ignored'));
   return stop.signal;
@@ -87,20 +145,6 @@ function endOnBug(log: Logger): void {
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
-}
-
-/** At start and once a day, from a month before the end on. */
-function warnOfOldCertificate({ certificateEndsAtUs }: Identity, log: Logger): void {
-  const warn = () => {
-    const leftMs = certificateEndsAtUs / 1000 - Date.now();
-    const until = new Date(certificateEndsAtUs / 1000).toISOString();
-    if (leftMs < 0)
-      log.warn({ until }, 'the certificate has ended, or the clock is wrong; get a new bundle');
-    else if (leftMs < WARN_BEFORE_MS)
-      log.warn({ until }, 'the certificate ends soon; ask the operator for a new bundle');
-  };
-  warn();
-  setInterval(warn, DAY_MS).unref();
 }
 
 function makeLog(level: string): Logger {
@@ -119,13 +163,6 @@ function fail(error: unknown): void {
   const { code, message } = toLenscapError(error);
   process.stderr.write(`lenscap-agent: ${message}\n`);
   process.exit(ERRORS[code].exit);
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const manifest: unknown = JSON.parse(text);
-  const hasVersion = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-  return hasVersion ? String(manifest.version) : 'unknown';
 }
 
 main();

@@ -21,6 +21,11 @@ export function loadAgentConfig(path: string): AgentConfig {
   return Object.freeze({
     ...config,
     identity: resolve(from, config.identity),
+    factory: config.factory === null ? null : resolve(from, config.factory),
+    claim: Object.freeze({
+      ...config.claim,
+      folders: Object.freeze(config.claim.folders.map((folder) => resolve(from, folder))),
+    }),
     stateDir: resolve(from, config.stateDir),
     source: Object.freeze(withAbsolutePaths(config.source, from)),
   });

@@ -36,6 +36,8 @@ export interface GateDeps {
   readonly log: Logger;
   /** Erases whatever waits to be sent and may no longer be kept. */
   readonly retain: (mayKeep: (item: Captured) => boolean) => void;
+  /** Told of the time in each grant whose signature was verified. Absent: nobody. */
+  readonly onSigned?: (issuedAtUs: number) => void;
 }
 
 interface State extends InForce {
@@ -51,6 +53,7 @@ export class Gate {
   #highestEpoch = 0;
   #permit: Permit | null = null;
   #issued: readonly Issued[] = [];
+  #isClosed = false;
 
   /** Reads the saved grant. Never throws: what cannot be trusted leaves the cap on. */
   constructor(deps: GateDeps) {
@@ -112,12 +115,30 @@ export class Gate {
     }
   }
 
+  /** The epoch in force, and since which one a scope is granted; null when it is not granted now. */
+  grantOf(scope: Scope): { readonly epoch: number; readonly since: number } | null {
+    const since = this.#isInForce() ? this.#state?.since.get(scope) : undefined;
+    return since === undefined || this.#state === null
+      ? null
+      : { epoch: this.#state.grant.epoch, since };
+  }
+
+  /** The ownership has ended: the cap is on and stays on, and all that waits is erased. */
+  close(): void {
+    this.#isClosed = true;
+    this.#state = null;
+    this.#settle();
+    this.#deps.retain(() => false);
+  }
+
   /** Takes a payload of down/grant. Never throws. */
   accept(payload: Uint8Array): Accepted {
-    const { identity, log } = this.#deps;
+    const { identity, log, onSigned } = this.#deps;
+    if (this.#isClosed) return { outcome: 'ignored' };
     let grant: Grant;
     try {
       grant = verifyGrant(payload, identity.consentKey, identity.deviceId);
+      onSigned?.(grant.issuedAtUs);
     } catch (error) {
       log.warn({ code: toLenscapError(error).code }, toLenscapError(error).message);
       return { outcome: 'ignored' };
@@ -207,12 +228,13 @@ export class Gate {
   }
 
   #restore(): void {
-    const { stateDir, identity, clock, log } = this.#deps;
+    const { stateDir, identity, clock, log, onSigned } = this.#deps;
     try {
       const saved = readGrantFile(stateDir);
       if (saved === null) return;
       const grant = verifyGrant(saved.payload, identity.consentKey, identity.deviceId);
       this.#highestEpoch = grant.epoch;
+      onSigned?.(grant.issuedAtUs);
       const leftUs = leaseLeftUs(grant.leaseS, saved.receivedAtUs, clock.wallUs());
       if (leftUs === 0)
         log.warn('the lease of the saved grant ran out, or the clock cannot be trusted');
@@ -248,16 +270,18 @@ export class Gate {
     this.#permit ??= this.#give(since);
     const { log } = this.#deps;
     if (before !== null && this.#permit === null)
-      log.info(
-        { cap: 'on', reason: isInForce ? 'withdrawn' : 'the lease ran out' },
-        'the lens cap is on',
-      );
+      log.info({ cap: 'on', reason: this.#whyOn(isInForce) }, 'the lens cap is on');
     else if (this.#permit !== null)
       log.info(
         { cap: 'off', epoch: this.#permit.epoch, audio: this.#permit.audio },
         'the lens cap is off',
       );
     this.#notify();
+  }
+
+  #whyOn(isInForce: boolean): string {
+    if (this.#isClosed) return 'the ownership has ended';
+    return isInForce ? 'withdrawn' : 'the lease ran out';
   }
 
   #give(since: GrantedSince): Permit | null {

@@ -1,4 +1,4 @@
-// Reads the identity bundle: who this camera is and whom it believes.
+// The identity bundle as it is read: who this camera is and whom it believes.
 // Invariant: no error and no log line carries a byte of the bundle; the key never leaves this
 // process but into TLS.
 import {
@@ -8,9 +8,17 @@ import {
   type KeyObject,
   X509Certificate,
 } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { LenscapError } from '../../proto/errors.ts';
-import { checkIdentity, type IdentityBundle } from '../../proto/identity.ts';
+import {
+  checkFactoryIdentity,
+  checkIdentity,
+  type FactoryIdentity,
+  type IdentityBundle,
+} from '../../proto/identity.ts';
+import { isFor } from './certificate.ts';
+import { readSecret } from './durable-file.ts';
+
+const REMEDY = 'claim the camera again: `lenscap-agent reset`, then a new setup code';
 
 export interface Identity {
   readonly deviceId: string;
@@ -19,80 +27,100 @@ export interface Identity {
   readonly privateKey: string;
   /** PEM. */
   readonly certificate: string;
+  /** Key and certificate before a renewal, while the new ones were never used; PEM. */
+  readonly previous: { readonly privateKey: string; readonly certificate: string } | null;
   /** PEM; the only authority believed. */
   readonly ca: string;
   /** Ed25519; the only key whose grants are obeyed. */
   readonly consentKey: KeyObject;
-  /** Wall time at which the certificate ends, microseconds. */
+  /** Wall times between which the certificate is valid, microseconds. */
+  readonly certificateStartsAtUs: number;
   readonly certificateEndsAtUs: number;
 }
 
 /** @throws IDENTITY_INVALID, with every fault that could be found and what to do. */
 export function loadIdentity(path: string): Identity {
-  const bundle = checkIdentity(parseJson(readPrivate(path), path), path);
+  const identity = findIdentity(path);
+  if (identity !== null) return identity;
+  throw new LenscapError('IDENTITY_INVALID', `${path} cannot be read: there is no such file`);
+}
+
+/** The same, or null when there is none. */
+export function findIdentity(path: string): Identity | null {
+  const bundle = readBundle(path);
+  return bundle === null ? null : identityOf(bundle, path);
+}
+
+/** The bundle in a file, or null when there is none; checked by its schema alone. */
+export function readBundle(path: string): IdentityBundle | null {
+  const text = readSecret(path);
+  return text === null ? null : checkIdentity(parseJson(text, path), path);
+}
+
+/** What the maker put on the board. @throws IDENTITY_INVALID, with every fault. */
+export function loadFactoryIdentity(path: string): FactoryIdentity {
+  const text = readSecret(path);
+  if (text === null)
+    throw new LenscapError('IDENTITY_INVALID', `${path} cannot be read: there is no such file`);
+  const factory = checkFactoryIdentity(parseJson(text, path), path);
   const faults: string[] = [];
-  const attempt = <T>(field: string, wanted: string, read: () => T): T | undefined => {
-    try {
-      return read();
-    } catch {
-      faults.push(`  /${field}: has to be ${wanted}`);
-      return undefined;
-    }
-  };
-  const certificate = attempt(
-    'certificate',
-    'an X.509 certificate in PEM',
-    () => new X509Certificate(bundle.certificate),
-  );
-  const key = attempt('privateKey', 'an unencrypted private key in PEM', () =>
-    createPrivateKey(bundle.privateKey),
-  );
-  const consentKey = attempt('consentKey', 'a public Ed25519 key in PEM', () =>
+  const { certificate, key } = readPair(factory, faults);
+  if (certificate && key && !certificate.checkPrivateKey(key)) faults.push(NO_PAIR);
+  refuseFaults(path, faults, 'the board has to get its factory identity anew from its maker');
+  return factory;
+}
+
+/** @throws IDENTITY_INVALID. */
+export function identityOf(bundle: IdentityBundle, path: string): Identity {
+  const faults: string[] = [];
+  const { certificate, key } = readPair(bundle, faults);
+  const consentKey = attempt(faults, 'consentKey', 'a public Ed25519 key in PEM', () =>
     publicEd25519(bundle.consentKey),
   );
-  attempt('ca', 'a certificate of an authority in PEM', () => authority(bundle.ca));
-  if (certificate && key) faults.push(...pairFaults(bundle, certificate, key));
-  if (faults.length > 0 || !certificate || !consentKey)
-    throw new LenscapError(
-      'IDENTITY_INVALID',
-      `${path}:\n${faults.join('\n')}\n  get a new bundle with \`lenscap-server device add\``,
-    );
+  if (certificate && key && !certificate.checkPrivateKey(key)) faults.push(NO_PAIR);
+  if (certificate && !isFor(certificate, bundle.deviceId))
+    faults.push(`  /certificate: is not for ${bundle.deviceId}`);
+  refuseFaults(path, faults, REMEDY);
+  if (!certificate || !consentKey) throw new LenscapError('BUG', 'a fault was not told');
   return {
-    deviceId: bundle.deviceId,
-    server: bundle.server,
-    privateKey: bundle.privateKey,
-    certificate: bundle.certificate,
-    ca: bundle.ca,
+    ...bundle,
     consentKey,
+    certificateStartsAtUs: Date.parse(certificate.validFrom) * 1000,
     certificateEndsAtUs: Date.parse(certificate.validTo) * 1000,
   };
 }
 
-/** Mode and content are of the same open file, so that it cannot be swapped in between. */
-function readPrivate(path: string): string {
-  const fd = open(path);
+const NO_PAIR = '  /privateKey: does not belong to the certificate';
+
+function readPair(
+  pems: { readonly certificate: string; readonly privateKey: string; readonly ca: string },
+  faults: string[],
+): { certificate: Certificate | undefined; key: KeyObject | undefined } {
+  const certificate = attempt(
+    faults,
+    'certificate',
+    'an X.509 certificate in PEM',
+    () => new X509Certificate(pems.certificate),
+  );
+  const key = attempt(faults, 'privateKey', 'an unencrypted private key in PEM', () =>
+    createPrivateKey(pems.privateKey),
+  );
+  attempt(faults, 'ca', 'a certificate of an authority in PEM', () => authority(pems.ca));
+  return { certificate, key };
+}
+
+function attempt<T>(faults: string[], field: string, wanted: string, read: () => T): T | undefined {
   try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile())
-      throw new LenscapError('IDENTITY_INVALID', `${path} has to be a regular file`);
-    if ((stat.mode & 0o077) !== 0)
-      throw new LenscapError(
-        'IDENTITY_INVALID',
-        `${path} can be read by others, since its mode is ${(stat.mode & 0o777).toString(8)}; run: chmod 600 ${path}`,
-      );
-    return readFileSync(fd, 'utf8');
-  } finally {
-    closeSync(fd);
+    return read();
+  } catch {
+    faults.push(`  /${field}: has to be ${wanted}`);
+    return undefined;
   }
 }
 
-function open(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new LenscapError('IDENTITY_INVALID', `${path} cannot be read: ${why}`, { cause: error });
-  }
+function refuseFaults(path: string, faults: readonly string[], remedy: string): void {
+  if (faults.length > 0)
+    throw new LenscapError('IDENTITY_INVALID', `${path}:\n${faults.join('\n')}\n  ${remedy}`);
 }
 
 /** The parser's own message quotes the text, which may be the key: it is not passed on. */
@@ -112,17 +140,4 @@ function publicEd25519(pem: string): KeyObject {
 
 function authority(pem: string): void {
   if (!new X509Certificate(pem).ca) throw new TypeError('not an authority');
-}
-
-function pairFaults(bundle: IdentityBundle, certificate: Certificate, key: KeyObject): string[] {
-  const faults: string[] = [];
-  if (!certificate.checkPrivateKey(key))
-    faults.push('  /privateKey: does not belong to the certificate');
-  const names = certificate.subject
-    .split('\n')
-    .filter((line) => line.startsWith('CN='))
-    .map((line) => line.slice(3));
-  if (names.length !== 1 || names[0] !== bundle.deviceId)
-    faults.push(`  /certificate: is not for ${bundle.deviceId}`);
-  return faults;
 }

@@ -4,6 +4,7 @@ import { LenscapError } from '../../proto/errors.ts';
 const OTHER_AUTHORITY = new Set([
   'CERT_SIGNATURE_FAILURE',
   'CERT_UNTRUSTED',
+  'INVALID_PURPOSE',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
   'UNABLE_TO_GET_ISSUER_CERT',
@@ -17,21 +18,28 @@ const ALERT =
 /** Return codes of CONNACK: identifier rejected, bad user name or password, not authorized. */
 const CONNACK_REFUSED = new Set<unknown>([2, 4, 5]);
 
+/** Whether a peer was turned away since it is not the one that was asked for. */
+export function isUntrusted(cause: unknown): boolean {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return OTHER_AUTHORITY.has(code) || code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+}
+
 /** An UPLINK_LOST or IDENTITY_REFUSED with what is known about the cause. */
 export function lostBecause(cause: unknown): LenscapError {
+  if (cause instanceof LenscapError) return cause;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   const name = typeof code === 'string' ? code : '';
   const options = { cause };
   if (ALERT.test(name) || CONNACK_REFUSED.has(code))
     return new LenscapError(
       'IDENTITY_REFUSED',
-      `the server does not know this certificate (${String(code)}): it may be revoked or expired; ask the operator for a new bundle`,
+      `the server does not know this certificate (${String(code)}): it may be revoked or expired, or the camera suspended; its owner can admit it again with a new setup code`,
       options,
     );
-  if (OTHER_AUTHORITY.has(name) || name === 'ERR_TLS_CERT_ALTNAME_INVALID')
+  if (isUntrusted(cause))
     return new LenscapError(
       'UPLINK_LOST',
-      `this is not the server of the identity bundle (${name}); nothing was sent to it`,
+      `this is not the right server (${name}); nothing was sent to it`,
       options,
     );
   if (WRONG_DATE.has(name))

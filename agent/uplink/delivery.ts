@@ -11,8 +11,9 @@ import { decodeVerdict, encodeApplied, type Verdict } from '../../proto/verdict.
 import type { Clock } from '../clock.ts';
 import type { Captured, Spool, SpoolItem } from '../spool/spool.ts';
 import { backoffMs } from './backoff.ts';
+import type { DeviceSession } from './device-session.ts';
+import type { Errand } from './errand.ts';
 import { capturedIn, coverOf, isSameTarget, type Message, messageOf, targetOf } from './message.ts';
-import type { Session } from './session.ts';
 
 export interface DeliveryDeps {
   readonly config: AgentConfig['uplink'];
@@ -26,6 +27,8 @@ export interface DeliveryDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  /** What else is settled over the connection. */
+  readonly errands: readonly Errand[];
   /** Longest wait for the first grant of a connection. */
   readonly grantTimeoutMs: number;
 }
@@ -49,8 +52,10 @@ export class Delivery {
   #pause: NodeJS.Timeout | undefined;
   #over: LenscapError | undefined;
   #delivered = 0;
-  #session: Session | undefined;
+  #session: DeviceSession | undefined;
   #wasWithdrawn = false;
+  #isLeaving = false;
+  #errands: Promise<unknown> | undefined;
 
   constructor(deps: DeliveryDeps) {
     this.#deps = deps;
@@ -69,15 +74,21 @@ export class Delivery {
   /** What the server says, in order of arrival; may come before run(). */
   receive(noun: DownNoun, payload: Uint8Array): void {
     if (noun === 'grant') this.#receiveGrant(payload);
-    else this.#receiveVerdict(payload);
+    else if (noun === 'verdict') this.#receiveVerdict(payload);
+    else this.#deps.errands.find((errand) => errand.noun === noun)?.receive(payload);
     this.#wake.resolve();
   }
 
   /**
    * Sends until the connection is lost (resolves with why), or until `stop` is aborted and nothing
-   * waits, or `cut` is aborted (resolves with null). Everything in flight is given back.
+   * waits, or an errand asks for a new connection, or `cut` is aborted (resolves with null).
+   * Everything in flight is given back.
    */
-  async run(session: Session, stop: AbortSignal, cut: AbortSignal): Promise<LenscapError | null> {
+  async run(
+    session: DeviceSession,
+    stop: AbortSignal,
+    cut: AbortSignal,
+  ): Promise<LenscapError | null> {
     const { spool, gate, grantTimeoutMs } = this.#deps;
     this.#session = session;
     const wake = () => this.#wake.resolve();
@@ -100,7 +111,7 @@ export class Delivery {
       wake();
     });
     try {
-      return await this.#work(session, stop, cut);
+      return await this.#work(session, stop, cut, ending.signal);
     } finally {
       clearTimeout(grantTimer);
       clearTimeout(this.#pause);
@@ -109,24 +120,45 @@ export class Delivery {
       if (cut.aborted) session.drop(new Error('stopped'));
       else await session.close();
       await lost;
+      await this.#errands;
       this.#flights.clear();
       spool.giveBackAll();
     }
   }
 
-  async #work(session: Session, stop: AbortSignal, cut: AbortSignal): Promise<LenscapError | null> {
+  async #work(
+    session: DeviceSession,
+    stop: AbortSignal,
+    cut: AbortSignal,
+    ending: AbortSignal,
+  ): Promise<LenscapError | null> {
     while (!cut.aborted) {
       this.#wake = Promise.withResolvers<void>();
       if (this.#over) return this.#over;
       await this.#fill(session);
-      if (stop.aborted && this.#flights.size === 0 && this.#deps.spool.held().items === 0)
-        return null;
+      if (this.#isSynced) this.#errands ??= this.#runErrands(session, ending);
+      if (this.#flights.size === 0 && (this.#isLeaving || this.#isDone(stop))) return null;
       await this.#wake.promise;
     }
     return null;
   }
 
-  async #fill(session: Session): Promise<void> {
+  #isDone(stop: AbortSignal): boolean {
+    return stop.aborted && this.#deps.spool.held().items === 0;
+  }
+
+  #runErrands(session: DeviceSession, signal: AbortSignal): Promise<unknown> {
+    const line = {
+      publish: session.publish,
+      reconnect: () => {
+        this.#isLeaving = true;
+        this.#wake.resolve();
+      },
+    };
+    return Promise.all(this.#deps.errands.map((errand) => errand.run(line, signal)));
+  }
+
+  async #fill(session: DeviceSession): Promise<void> {
     this.#reportEpoch(session);
     while (this.#maySendMore()) {
       const item = this.#deps.spool.next();
@@ -138,7 +170,8 @@ export class Delivery {
   }
 
   #maySendMore(): boolean {
-    const isHindered = this.#isHeld || this.#pause !== undefined || this.#over !== undefined;
+    const isHindered =
+      this.#isHeld || this.#isLeaving || this.#pause !== undefined || this.#over !== undefined;
     return this.#isSynced && !isHindered && this.#flights.size < this.#deps.config.window;
   }
 
@@ -153,7 +186,7 @@ export class Delivery {
     return false;
   }
 
-  #publish(session: Session, item: SpoolItem, { noun, payload }: Message): void {
+  #publish(session: DeviceSession, item: SpoolItem, { noun, payload }: Message): void {
     const flight: Flight = { item, retry: null };
     this.#flights.set(item.id, flight);
     this.#deps.log.debug({ noun, bytes: payload.byteLength }, 'sent');
@@ -191,7 +224,7 @@ export class Delivery {
     }, waitMs);
   }
 
-  #reportEpoch(session: Session): void {
+  #reportEpoch(session: DeviceSession): void {
     if (this.#epochToReport === undefined) return;
     const payload = encodeApplied({
       epoch: this.#epochToReport,

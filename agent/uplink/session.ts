@@ -1,33 +1,31 @@
-// One MQTT connection from its start to its end; the only file that knows the MQTT library.
-// Invariant: not a byte of MQTT goes to a peer whose certificate is not of the pinned authority and
-// for the pinned name. A session never reconnects by itself; after `lost` it is over.
-import { isIP } from 'node:net';
+// One MQTT connection from its start to its end, over a line that was dialled; the only file that
+// knows the MQTT library. Invariant: a session never reconnects by itself; after `lost` it is over.
+
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, type MqttClient } from 'mqtt';
+import type { TLSSocket } from 'node:tls';
+import { MqttClient } from 'mqtt';
 import type { LenscapError } from '../../proto/errors.ts';
-import { type DownNoun, downTopic, parseTopic, type UpNoun, upTopic } from '../../proto/topics.ts';
 import { lostBecause } from './cause.ts';
 
 const CLOSE_TIMEOUT_MS = 1000;
 
 export interface SessionDeps {
-  readonly identity: {
-    readonly deviceId: string;
-    readonly server: { readonly host: string; readonly port: number };
-    readonly privateKey: string;
-    readonly certificate: string;
-    readonly ca: string;
-  };
+  readonly socket: TLSSocket;
+  readonly clientId: string;
+  /** Absent: none. */
+  readonly userName?: string;
   readonly keepaliveS: number;
   readonly connectTimeoutMs: number;
   readonly ackTimeoutMs: number;
+  /** Subscribed to before anything else; none = the server has only to admit. */
+  readonly topics: readonly string[];
   /** Called in order of arrival, and before the acknowledgements that arrive later. */
-  readonly onMessage: (noun: DownNoun, payload: Uint8Array) => void;
+  readonly onMessage: (topic: string, payload: Uint8Array) => void;
 }
 
 export interface Session {
   /** Resolves when the server has acknowledged. @throws UPLINK_LOST, IDENTITY_REFUSED. */
-  publish(noun: UpNoun, payload: Uint8Array): Promise<void>;
+  publish(topic: string, payload: Uint8Array): Promise<void>;
   /** Resolves when the connection is over, with why. Never rejects. */
   readonly lost: Promise<LenscapError>;
   /** Bytes handed over that have not left this process yet. */
@@ -39,10 +37,11 @@ export interface Session {
 }
 
 /**
- * Connects and subscribes to what the server has to say to this device.
+ * Connects and subscribes. The socket belongs to the session from now on.
  * @throws UPLINK_LOST, IDENTITY_REFUSED, AbortError.
  */
 export async function openSession(deps: SessionDeps, signal: AbortSignal): Promise<Session> {
+  if (signal.aborted) deps.socket.destroy();
   signal.throwIfAborted();
   const session = new MqttSession(deps);
   const onAbort = () => session.drop(new Error('stopped'));
@@ -73,15 +72,18 @@ class MqttSession implements Session {
     this.#deps = deps;
     const { promise, resolve } = Promise.withResolvers<LenscapError>();
     this.lost = promise;
-    this.#client = connect(clientOptions(deps));
+    const noteCause = (error: Error) => {
+      this.#cause ??= error;
+    };
+    // An alert that turns down our certificate comes after the handshake [RFC 8446, 4.4.2.4].
+    deps.socket.on('error', noteCause);
+    this.#client = new MqttClient(() => deps.socket, clientOptions(deps));
     this.#client.on('connect', () => {
       this.#isConnected = true;
       this.#connected.resolve();
     });
-    this.#client.on('message', (topic, payload) => this.#receive(topic, payload));
-    this.#client.on('error', (error) => {
-      this.#cause ??= error;
-    });
+    this.#client.on('message', (topic, payload) => deps.onMessage(topic, payload));
+    this.#client.on('error', noteCause);
     this.#client.on('close', () => {
       this.#over ??= lostBecause(this.#cause ?? new Error(this.#whyClosed()));
       for (const reject of this.#waiting) reject(this.#over);
@@ -91,15 +93,14 @@ class MqttSession implements Session {
   }
 
   async ready(): Promise<void> {
+    const { topics } = this.#deps;
     await this.#orLost(this.#connected.promise);
-    const { deviceId } = this.#deps.identity;
-    const topics = [downTopic(deviceId, 'grant'), downTopic(deviceId, 'verdict')];
-    await this.#orLost(this.#client.subscribeAsync(topics, { qos: 1 }).then(() => undefined));
+    if (topics.length === 0) return;
+    await this.#orLost(this.#client.subscribeAsync([...topics], { qos: 1 }).then(() => undefined));
   }
 
-  async publish(noun: UpNoun, payload: Uint8Array): Promise<void> {
-    const { identity, ackTimeoutMs } = this.#deps;
-    const topic = upTopic(identity.deviceId, noun);
+  async publish(topic: string, payload: Uint8Array): Promise<void> {
+    const { ackTimeoutMs } = this.#deps;
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
     const timer = setTimeout(
       () => this.drop(new Error(`no acknowledgement within ${ackTimeoutMs} ms`)),
@@ -107,7 +108,7 @@ class MqttSession implements Session {
     );
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#client.publish(topic, bytes, { qos: 1 }, (error) => {
-      if (error) reject(lostBecause(error));
+      if (error) reject(lostBecause(this.#cause ?? error));
       else resolve();
     });
     await this.#orLost(promise).finally(() => clearTimeout(timer));
@@ -142,12 +143,6 @@ class MqttSession implements Session {
       : 'the server closed the connection without an answer; it may not accept this certificate';
   }
 
-  #receive(topic: string, payload: Uint8Array): void {
-    const parsed = parseTopic(topic);
-    if (parsed?.direction !== 'down' || parsed.deviceId !== this.#deps.identity.deviceId) return;
-    this.#deps.onMessage(parsed.noun, payload);
-  }
-
   /** The same promise, but rejected when the connection is over first. */
   async #orLost<T>(promise: Promise<T>): Promise<T> {
     if (this.#over) {
@@ -160,20 +155,10 @@ class MqttSession implements Session {
   }
 }
 
-function clientOptions({ identity, keepaliveS, connectTimeoutMs }: SessionDeps) {
-  const { host, port } = identity.server;
+function clientOptions({ clientId, userName, keepaliveS, connectTimeoutMs }: SessionDeps) {
   return {
-    protocol: 'mqtts' as const,
-    host,
-    port,
-    // A server name is never an address [RFC 6066]; addresses are compared with the certificate.
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    ca: identity.ca,
-    cert: identity.certificate,
-    key: identity.privateKey,
-    rejectUnauthorized: true,
-    minVersion: 'TLSv1.3' as const,
-    clientId: identity.deviceId,
+    clientId,
+    ...(userName === undefined ? {} : { username: userName }),
     protocolVersion: 4 as const,
     clean: true,
     keepalive: keepaliveS,

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { backoffMs } from './backoff.ts';
 import { Delivery, type DeliveryDeps } from './delivery.ts';
-import { openSession, type SessionDeps } from './session.ts';
+import { type Credentials, type DeviceSessionDeps, openDeviceSession } from './device-session.ts';
 
 /** A connection that held this long was a good one, whatever it delivered. */
 const GOOD_AFTER_US = 60_000_000;
@@ -12,7 +12,15 @@ const GOOD_AFTER_US = 60_000_000;
 const TOLD_FAILURES = 3;
 
 export interface UplinkDeps extends DeliveryDeps {
-  readonly identity: SessionDeps['identity'];
+  readonly credentials: {
+    /** With what to connect now; asked before each connection. */
+    next(): Credentials;
+    /** Whether the server took them. Neither throws. */
+    admitted(): void;
+    refused(): void;
+  };
+  readonly instanceId: string;
+  readonly time: DeviceSessionDeps['time'];
 }
 
 export class Uplink {
@@ -20,6 +28,7 @@ export class Uplink {
   #isConnected = false;
   #failures = 0;
   #lastCode: string | undefined;
+  #server: Credentials['server'] | undefined;
 
   constructor(deps: UplinkDeps) {
     this.#deps = deps;
@@ -27,10 +36,13 @@ export class Uplink {
 
   /**
    * Resolves after `signal` is aborted, when all that waits was sent or `drainTimeoutMs` passed;
-   * at once when there is nothing to send.
+   * at once when there is nothing to send, or when `giveUp` is aborted.
    */
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, giveUp?: AbortSignal): Promise<void> {
     const cut = new AbortController();
+    const onGiveUp = () => cut.abort();
+    if (giveUp?.aborted) cut.abort();
+    giveUp?.addEventListener('abort', onGiveUp, { once: true });
     const { config, spool } = this.#deps;
     let timer: NodeJS.Timeout | undefined;
     const onStop = () => {
@@ -49,18 +61,23 @@ export class Uplink {
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onStop);
+      giveUp?.removeEventListener('abort', onGiveUp);
     }
   }
 
   /** One connection from its start to its end; null when it ended as wanted. */
   async #connectOnce(stop: AbortSignal, cut: AbortSignal): Promise<LenscapError | null> {
-    const { identity, config, log, clock } = this.#deps;
+    const { credentials, instanceId, time, config, log, clock } = this.#deps;
     const delivery = new Delivery(this.#deps);
     let startUs = clock.monoUs();
+    const identity = credentials.next();
+    this.#server = identity.server;
     try {
-      const session = await openSession(
+      const session = await openDeviceSession(
         {
           identity,
+          instanceId,
+          time,
           keepaliveS: config.keepaliveS,
           connectTimeoutMs: config.connectTimeoutMs,
           ackTimeoutMs: config.ackTimeoutMs,
@@ -71,12 +88,16 @@ export class Uplink {
       startUs = clock.monoUs();
       this.#isConnected = true;
       log.info({ connection: 'up', server: identity.server }, 'connected');
+      credentials.admitted();
       const error = await delivery.run(session, stop, cut);
       if (!delivery.wasWithdrawn) return error;
       log.info('connecting anew, to keep back what was withdrawn while it was being sent');
       return null;
     } catch (error) {
-      return cut.aborted ? null : toLenscapError(error);
+      if (cut.aborted) return null;
+      const lost = toLenscapError(error);
+      if (lost.code === 'IDENTITY_REFUSED') credentials.refused();
+      return lost;
     } finally {
       const isGood = this.#isConnected && clock.monoUs() - startUs >= GOOD_AFTER_US;
       if (delivery.delivered > 0 || isGood) this.#failures = 0;
@@ -94,14 +115,14 @@ export class Uplink {
   }
 
   #tell(error: LenscapError, nextAttemptMs: number): void {
-    const { log, identity } = this.#deps;
+    const { log } = this.#deps;
     const isNews =
       this.#isConnected || this.#failures <= TOLD_FAILURES || error.code !== this.#lastCode;
     this.#lastCode = error.code;
     const fields = {
       connection: 'down',
       code: error.code,
-      server: identity.server,
+      server: this.#server,
       nextAttemptMs,
     };
     const what = this.#isConnected ? 'lost' : 'not connected';

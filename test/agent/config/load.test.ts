@@ -25,7 +25,12 @@ function fault(path: string): string {
 }
 
 t.test('what is absent has its default, and paths start at the file', async (t) => {
-  const path = write(t, { ...least, source: { type: 'file', path: 'clip.mov' } });
+  const path = write(t, {
+    ...least,
+    source: { type: 'file', path: 'clip.mov' },
+    factory: 'factory.json',
+    claim: { folders: ['usb', '/boot'] },
+  });
   const config = loadAgentConfig(path);
   const at = (name: string) => join(path, '..', name);
   t.match(config, {
@@ -34,6 +39,8 @@ t.test('what is absent has its default, and paths start at the file', async (t) 
     source: { type: 'file', path: at('clip.mov'), loop: false },
     uplink: { window: 2 },
     queue: { maxBytes: 64 << 20 },
+    factory: at('factory.json'),
+    claim: { lens: true, folders: [at('usb'), '/boot'] },
   });
   t.ok(Object.isFrozen(config) && Object.isFrozen(config.source) && Object.isFrozen(config.uplink));
   const rtsp = { type: 'rtsp', url: 'rtsp://h/s', credentialsFile: '/etc/x' };
@@ -92,9 +99,11 @@ t.test('the process ends with 78 and all faults, for run and check alike', async
       stderr: /\/video\/width[\s\S]*\/segment\/durationMs/,
     });
   t.match(run('check', '--config', write(t, least)), {
-    status: 78,
-    stderr: /identity\.json.*ENOENT/,
+    status: 0,
+    stdout: /identity\.json: no identity yet/,
   });
+  const factory = write(t, { ...least, factory: 'factory.json' });
+  t.match(run('check', '--config', factory), { status: 78, stderr: /factory\.json.*no such file/ });
 });
 
 t.test('wrong usage ends with 64, help and version with 0', async (t) => {

@@ -79,6 +79,6 @@ t.test('each fault is named, and none tells the key', async (t) => {
 
 t.test('what is no readable file is refused', async (t) => {
   const dir = t.testdir();
-  t.match(fault(join(dir, 'none')), /^IDENTITY_INVALID .*ENOENT/);
+  t.match(fault(join(dir, 'none')), /^IDENTITY_INVALID .*no such file/);
   t.match(fault(dir), /^IDENTITY_INVALID .*regular file/);
 });

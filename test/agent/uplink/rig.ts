@@ -1,8 +1,9 @@
 // An uplink with a real gate and a real spool, joined to a test server.
 import { pino } from 'pino';
-import { systemClock } from '../../../agent/clock.ts';
+import { type Clock, KnownTime, systemClock } from '../../../agent/clock.ts';
 import { Gate } from '../../../agent/consent/gate.ts';
 import { MemorySpool } from '../../../agent/spool/memory-spool.ts';
+import type { Errand } from '../../../agent/uplink/errand.ts';
 import { Uplink } from '../../../agent/uplink/uplink.ts';
 import { consent, DEVICE, grant } from '../consent/grants.ts';
 import { header, media, stream } from '../spool/captured.ts';
@@ -13,6 +14,9 @@ export const authority = await makeAuthority('authority');
 export const other = await makeAuthority('another authority');
 export const devicePair = await makePair(authority, DEVICE);
 export const serverPair = await makePair(authority, 'server', { type: 'dns', value: 'localhost' });
+
+/** Of the agent's run, as the server hears it. */
+export const INSTANCE = '0123456789abcdef0123456789abcdef';
 
 export const config = {
   window: 2,
@@ -35,6 +39,11 @@ export interface RigOptions extends Partial<ServerOptions> {
     port?: number;
   };
   readonly grantTimeoutMs?: number;
+  readonly errands?: readonly Errand[];
+  /** The clock by which dates of certificates are judged. */
+  readonly clock?: Clock;
+  /** Moment that has passed for certain, microseconds. */
+  readonly floorUs?: number;
 }
 
 export type Rig = Awaited<ReturnType<typeof makeRig>>;
@@ -61,14 +70,23 @@ export async function makeRig(options: RigOptions) {
     retain: (mayKeep) => spool.retain(mayKeep),
   });
   const { host = 'localhost', port = server.port, ...pems } = options.identity ?? {};
+  const identity = {
+    deviceId: DEVICE,
+    ca: authority.pem,
+    ...devicePair,
+    ...pems,
+    server: { host, port },
+  };
+  const told: ('admitted' | 'refused')[] = [];
   const uplink = new Uplink({
-    identity: {
-      deviceId: DEVICE,
-      ca: authority.pem,
-      ...devicePair,
-      ...pems,
-      server: { host, port },
+    credentials: {
+      next: () => identity,
+      admitted: () => told.push('admitted'),
+      refused: () => told.push('refused'),
     },
+    instanceId: INSTANCE,
+    time: new KnownTime(options.clock ?? systemClock, options.floorUs ?? 0),
+    errands: options.errands ?? [],
     config: { ...config, ...options.config },
     spool,
     gate,
@@ -84,6 +102,8 @@ export async function makeRig(options: RigOptions) {
     spool,
     gate,
     lines,
+    /** What the uplink learned about its credentials. */
+    told,
     start: () => {
       running = uplink.run(stop.signal);
     },
@@ -112,7 +132,7 @@ export function fill({ spool }: Pick<Rig, 'spool'>, segments: number, name = 'a'
 
 /** Waits until a condition holds; fails after ten seconds. */
 export async function eventually(what: string, holds: () => boolean): Promise<void> {
-  const endMs = performance.now() + 10_000;
+  const endMs = performance.now() + 60_000;
   while (!holds()) {
     if (performance.now() > endMs) throw new Error(`did not happen: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

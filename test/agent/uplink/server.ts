@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type TLSSocket } from 'node:tls';
 import { Aedes, type Client } from 'aedes';
-import { downTopic, parseTopic } from '../../../proto/topics.ts';
+import { type DownNoun, downTopic, parseTopic } from '../../../proto/topics.ts';
 import type { Pair } from './pki.ts';
 
 export interface Publish {
@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly onPublish: (publish: Publish, server: TestServer) => void;
   /** Called when a device has subscribed to its verdicts. */
   readonly onReady: (server: TestServer) => void;
+  /** Whether a device may connect by its user name. Absent: always. */
+  readonly admits?: (userName: string) => boolean;
 }
 
 export class TestServer {
@@ -28,6 +30,7 @@ export class TestServer {
   readonly #options: ServerOptions;
   readonly #sockets = new Set<TLSSocket>();
   #client: Client | undefined;
+  readonly userNames: string[] = [];
   connections = 0;
   /** Bytes after TLS, of all connections. */
   bytes = 0;
@@ -39,8 +42,13 @@ export class TestServer {
   }
 
   async start(port = 0): Promise<void> {
-    const { pair, ca, deviceId, onPublish, onReady } = this.#options;
+    const { pair, ca, deviceId, onPublish, onReady, admits = () => true } = this.#options;
     const broker = await Aedes.createBroker({
+      authenticate: (_client, userName, _password, callback) => {
+        this.userNames.push(userName ?? '');
+        if (admits(userName ?? '')) return callback(null, true);
+        callback(Object.assign(new Error('refused'), { returnCode: 5 as const }), false);
+      },
       authorizePublish: (client, packet, callback) => {
         const noun = parseTopic(packet.topic)?.noun;
         if (client === null || noun === undefined) return callback(new Error('no such topic'));
@@ -88,7 +96,7 @@ export class TestServer {
     };
   }
 
-  say(noun: 'grant' | 'verdict', payload: Uint8Array): void {
+  say(noun: DownNoun, payload: Uint8Array): void {
     this.#client?.publish(
       {
         cmd: 'publish',

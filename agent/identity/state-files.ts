@@ -1,0 +1,55 @@
+// What lies in the state folder, by name, and the end of it. All of it belongs to one ownership.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LenscapError } from '../../proto/errors.ts';
+import { isInstanceId } from '../../proto/topics.ts';
+import { removeFile } from './durable-file.ts';
+
+export const LAST_PICTURES = 'last-pictures';
+const INSTANCE = 'instance';
+const OF_AN_OWNERSHIP = ['grant', 'grant.new', LAST_PICTURES, `${LAST_PICTURES}.new`];
+
+/** @throws STORE_FAILED. */
+export function makeStateDir(stateDir: string): void {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LenscapError('STORE_FAILED', `/stateDir cannot be made: ${why}`, { cause: error });
+  }
+}
+
+/** Erases what an owner left: after it the folder tells nothing of him. @throws STORE_FAILED. */
+export function eraseOwnership(stateDir: string): void {
+  for (const name of OF_AN_OWNERSHIP) removeFile(join(stateDir, name));
+}
+
+/**
+ * Names this run of the agent to the commands that are given while it runs, so that the server takes
+ * them for the same board. Of no use to the next run, hence not synced.
+ * @throws STORE_FULL, STORE_FAILED.
+ */
+export function publishInstance(stateDir: string, instanceId: string): void {
+  try {
+    writeFileSync(join(stateDir, INSTANCE), instanceId, { mode: 0o600 });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LenscapError('STORE_FAILED', `${stateDir} cannot be written: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The instance id of the agent that runs on this folder, if one does. */
+export function publishedInstance(stateDir: string): string | undefined {
+  try {
+    const text = readFileSync(join(stateDir, INSTANCE), 'utf8');
+    return isInstanceId(text) ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function forgetInstance(stateDir: string): void {
+  removeFile(join(stateDir, INSTANCE));
+}

@@ -1,0 +1,20 @@
+// What else is settled with the server over the connection, beside media: a part hears one noun and
+// may publish. It knows nothing of the connection but this.
+import type { DownNoun, UpNoun } from '../../proto/topics.ts';
+
+/** The connection as an errand sees it. */
+export interface Line {
+  /** Resolves when the server has acknowledged. @throws UPLINK_LOST, IDENTITY_REFUSED. */
+  publish(noun: UpNoun, payload: Uint8Array): Promise<void>;
+  /** Asks for a new connection as soon as nothing is unacknowledged. */
+  reconnect(): void;
+}
+
+export interface Errand {
+  /** What it hears; null for nothing. */
+  readonly noun: DownNoun | null;
+  /** In order of arrival, and before the acknowledgements that arrive later. Never throws. */
+  receive(payload: Uint8Array): void;
+  /** Begins with the first grant of each connection, and ends with it. Never rejects. */
+  run(line: Line, signal: AbortSignal): Promise<void>;
+}
