@@ -16,7 +16,7 @@ DATA ?=
 EXPORT ?=
 CREDENTIALS ?=
 
-.PHONY: help install run test check bench soak proto format clean
+.PHONY: help install run test check torture bench soak proto format clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ check: ## Lint and types only
 bench: ## Measure the figures against their baselines (installs Mosquitto)
 	@.ci/bootstrap $(BENCH_PACKAGES)
 	exec node test/bench/main.ts
+
+torture: ## Kill the agent at every call that changes a file: claim, re-admission, renewal, reset
+	@.ci/bootstrap $(TEST_PACKAGES)
+	exec env TORTURE=1 node test/run.ts test/agent/identity/crash-claim.test.ts test/agent/identity/crash-change.test.ts
 
 soak: ## Ten minutes of recording: memory has to stay flat
 	@.ci/bootstrap $(BENCH_PACKAGES)

@@ -17,6 +17,7 @@ import { depart, departureOf, markDeparture } from './identity/departure.ts';
 import { cleanAfter } from './identity/durable-file.ts';
 import { findIdentity, type Identity, loadFactoryIdentity } from './identity/identity.ts';
 import { tryRunLock, withIdentityLock } from './identity/lock.ts';
+import { cleanPendingKeys } from './identity/pending-key.ts';
 import { forgetInstance, makeStateDir, publishInstance } from './identity/state-files.ts';
 import { Unclaimed } from './identity/unclaimed.ts';
 import { RELEASED_AT_US } from './version.ts';
@@ -66,10 +67,12 @@ class Agent {
 
   async run(signal: AbortSignal): Promise<void> {
     const { stateDir, identity: identityPath, board } = this.#config;
-    publishInstance(stateDir, this.#instanceId);
+    this.#publishInstance();
     await withIdentityLock(stateDir, signal, () => {
       cleanAfter(identityPath);
-      cleanAfter(`${identityPath}.pending`);
+      cleanPendingKeys(identityPath);
+    }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
     });
     const { resetButton: button, resetHoldMs: holdMs } = board;
     const log = this.#log.child({ part: 'board' });
@@ -89,6 +92,17 @@ class Agent {
     } finally {
       ended.abort();
       await watching;
+    }
+  }
+
+  /** A full disk is no reason not to work: it only costs a command its part in this run. */
+  #publishInstance(): void {
+    try {
+      publishInstance(this.#config.stateDir, this.#instanceId);
+    } catch (error) {
+      const { code, message } = toLenscapError(error);
+      if (code !== 'STORE_FULL') throw error;
+      this.#log.warn({ code }, message);
     }
   }
 

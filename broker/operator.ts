@@ -6,6 +6,7 @@ import { LenscapError } from '../proto/errors.ts';
 import type { ServerConfig } from '../proto/server-config.ts';
 import { chainFaults, grantedFaults } from './consent/ledger.ts';
 import { enrol } from './fleet/enrolment.ts';
+import { isState, MAY } from './fleet/states.ts';
 import { deviceAddress, type Installation, openInstallation } from './installation.ts';
 import { fleetFaults } from './operator/fleet-faults.ts';
 import { hashPassword } from './portal/passwords.ts';
@@ -114,6 +115,8 @@ export async function verify(
       ...grantedFaults(rows, granted),
     ])
       faults.push(`ledger of ${device.device_id}: ${fault}`);
+    if (granted.size > 0 && isState(device.state) && !MAY[device.state].beGranted)
+      faults.push(`device ${device.device_id}: it is ${device.state}, and something is granted`);
   }
   return { ...report, faults };
 }

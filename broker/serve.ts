@@ -118,7 +118,7 @@ export async function makeBroker(
     ...installation,
     config,
     tls: { key, cert, ca: authority.certificate },
-    instances: new Instances(),
+    instances: new Instances(() => performance.now()),
     collector: new Collector({ ...store, gate, groups, nowUs, log }),
     memory,
     log,

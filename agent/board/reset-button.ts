@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import type { ButtonConfig } from '../../proto/agent-config.ts';
 import type { Button } from './button.ts';
 import { GPIO_TOOLS, GpioButton, type GpioTools } from './gpio-button.ts';
-import { after, type ButtonEvent, dueInMs, type Hold, UP } from './hold.ts';
+import { after, type ButtonEvent, dueInMs, type Hold, UNSEEN, UP } from './hold.ts';
 import { InputButton } from './input-button.ts';
 
 export interface ResetButtonDeps {
@@ -28,7 +28,7 @@ const SECOND_LOOK_MS = 250;
 export class ResetButton {
   readonly #deps: ResetButtonDeps;
   readonly #button: Button;
-  #hold: Hold = UP;
+  #hold: Hold = UNSEEN;
   #failures = 0;
 
   constructor(deps: ResetButtonDeps) {
@@ -57,6 +57,8 @@ export class ResetButton {
       // A key that repeats must not put its own time off.
       if (next === this.#hold) return;
       clearTimeout(timer);
+      if (this.#hold.kind === 'unseen' && next.kind === 'done')
+        this.#deps.log.warn('the reset button was found pressed: it counts once it was let go');
       this.#hold = next;
       const waitMs = dueInMs(this.#hold, this.#deps.holdMs, performance.now());
       if (waitMs === null) return;

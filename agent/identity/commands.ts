@@ -73,7 +73,7 @@ async function confirm(
 
 /**
  * Makes the board forget its owner. Resolves when nothing is left.
- * @throws STORE_FULL, STORE_FAILED, AbortError.
+ * @throws STORE_FULL, STORE_FAILED, the reason of `signal`; what was begun is ended by the next run.
  */
 export async function resetBoard(deps: CommandDeps, signal: AbortSignal): Promise<void> {
   const { config, time, log, say } = deps;
@@ -85,7 +85,8 @@ export async function resetBoard(deps: CommandDeps, signal: AbortSignal): Promis
     const lock = tryRunLock(stateDir);
     if (lock === null) {
       // The agent that runs has seen the mark, or is about to.
-      await sleep(LOOK_MS, undefined, { signal });
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+      signal.throwIfAborted();
       continue;
     }
     try {

@@ -9,7 +9,7 @@ import { encodeReleased, type ReleaseCause } from '../../proto/release.ts';
 import { type DeviceSessionDeps, openDeviceSession } from '../uplink/device-session.ts';
 import { cleanAfter, makeMark, removeFile } from './durable-file.ts';
 import { findIdentity, type Identity } from './identity.ts';
-import { forgetPendingKey } from './pending-key.ts';
+import { forgetPendingKeys } from './pending-key.ts';
 import { eraseOwnership } from './state-files.ts';
 
 /** How long the server is tried to be told. */
@@ -37,7 +37,7 @@ export interface DepartureDeps {
 /**
  * Erases everything of the owner, tells the server within 5 s if it can be reached, and erases the
  * identity. Whatever captured before has ended already.
- * @throws STORE_FAILED; then it goes on at the next start.
+ * @throws STORE_FAILED, the reason of `signal`; then it goes on at the next start.
  */
 export async function depart(
   deps: DepartureDeps,
@@ -49,9 +49,11 @@ export async function depart(
   eraseOwnership(stateDir);
   const identity = usableIdentity(identityPath);
   const isTold = identity !== null && (await tell(deps, identity, cause, signal));
+  // Who is stopped before the server knows tells it at the next start: the note is still there.
+  if (!isTold) signal.throwIfAborted();
   removeFile(identityPath);
   cleanAfter(identityPath);
-  forgetPendingKey(identityPath);
+  forgetPendingKeys(identityPath);
   removeFile(join(stateDir, MARKS.ordered));
   removeFile(join(stateDir, MARKS.reset));
   log.info({ cause, isTold }, 'the board belongs to nobody');

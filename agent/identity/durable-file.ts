@@ -3,6 +3,7 @@
 // happens in the process in between.
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   linkSync,
@@ -18,11 +19,12 @@ import { LenscapError } from '../../proto/errors.ts';
 /** Where the content is made ready; a leftover of a crash is worth nothing. */
 const fresh = (path: string) => `${path}.new`;
 
-/** Text of a regular file that only its owner can read; null when there is none. */
+/** Text of a regular file that only this user can read; null when there is none. */
 export function readSecret(path: string): string | null {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // Never waits for the other end of a pipe.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     const why = error instanceof Error ? error.message : String(error);
@@ -33,15 +35,25 @@ export function readSecret(path: string): string | null {
     const stat = fstatSync(fd);
     if (!stat.isFile())
       throw new LenscapError('IDENTITY_INVALID', `${path} has to be a regular file`);
-    if ((stat.mode & 0o077) !== 0)
+    const fault = exposure(stat, process.geteuid?.() ?? stat.uid);
+    if (fault !== null)
       throw new LenscapError(
         'IDENTITY_INVALID',
-        `${path} can be read by others, since its mode is ${(stat.mode & 0o777).toString(8)}; run: chmod 600 ${path}`,
+        `${path} can be read by others, since ${fault} ${path}`,
       );
     return readFileSync(fd, 'utf8');
   } finally {
     closeSync(fd);
   }
+}
+
+/** Why others than `userId` can read a file, with the remedy; null when they cannot. Pure. */
+export function exposure(
+  { mode, uid }: { readonly mode: number; readonly uid: number },
+  userId: number,
+): string | null {
+  if ((mode & 0o077) !== 0) return `its mode is ${(mode & 0o777).toString(8)}; run: chmod 600`;
+  return uid === userId ? null : `it belongs to user ${uid}; run: chown ${userId}`;
 }
 
 /** Mode 0600. @throws STORE_FULL, STORE_FAILED; then the file is as it was. */
@@ -107,11 +119,20 @@ function unlinkIfThere(path: string): void {
   }
 }
 
+/** Where the disk does not even take that, why nothing was saved is what counts. */
+function dropFresh(path: string): void {
+  try {
+    unlinkIfThere(fresh(path));
+  } catch {
+    // It is cleaned up at the next start.
+  }
+}
+
 function saving(path: string, save: () => void): void {
   try {
     save();
   } catch (error) {
-    unlinkIfThere(fresh(path));
+    dropFresh(path);
     if (codeOf(error) === 'EEXIST')
       throw new LenscapError('IDENTITY_EXISTS', `${path} is there already`, { cause: error });
     throw storeError(`${path} cannot be saved`, error);
@@ -127,7 +148,8 @@ function syncFolderOf(path: string): void {
   }
 }
 
-function storeError(what: string, error: unknown): LenscapError {
+/** What went wrong with the disk, by its code. */
+export function storeError(what: string, error: unknown): LenscapError {
   const code = codeOf(error);
   const isFull = code === 'ENOSPC' || code === 'EDQUOT';
   const why = error instanceof Error ? error.message : String(error);

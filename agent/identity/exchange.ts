@@ -14,7 +14,7 @@ import {
   proofOf,
   sessionSecretOf,
 } from '../../proto/claim.ts';
-import { ERRORS, LenscapError } from '../../proto/errors.ts';
+import { ERRORS, type ErrorCode, LenscapError } from '../../proto/errors.ts';
 import type { FactoryIdentity, IdentityBundle } from '../../proto/identity.ts';
 import type { SetupCode } from '../../proto/setup-code.ts';
 import { claimTopic, type Exchange, exchangeId } from '../../proto/topics.ts';
@@ -27,12 +27,14 @@ import { createSecret, replaceSecret } from './durable-file.ts';
 import { findIdentity, type Identity, identityOf } from './identity.ts';
 import { bundleOf } from './issued.ts';
 import { withIdentityLock } from './lock.ts';
-import { forgetPendingKey, pendingKey } from './pending-key.ts';
+import { forgetPendingKey, forgetPendingKeys, pendingKey } from './pending-key.ts';
 import { eraseOwnership } from './state-files.ts';
 
 const KEEPALIVE_S = 60;
 const CONNECT_TIMEOUT_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 10_000;
+/** Whose key it is: what a board asks by its label must not void a code that was answered. */
+const PURPOSES = { code: 'claim', board: 'board' } as const;
 
 export interface ExchangeDeps {
   readonly identityPath: string;
@@ -70,7 +72,8 @@ export function exchange(
     if (present !== null && !deps.mayReadmit) throw exists(present);
     const ways = await waysOf(applicant, signal);
     const id = exchangeId(ways.exchange);
-    const key = pendingKey(deps.identityPath, { purpose: 'claim', for: id });
+    const purpose = { purpose: PURPOSES[applicant.kind], for: id };
+    const key = pendingKey(deps.identityPath, purpose);
     const answer = await ask(deps, ways, { key, deviceId: present?.deviceId ?? null }, signal);
     if (answer.kind === 'issued') {
       deps.onStep(`the server has issued an identity: ${answer.deviceId}`);
@@ -79,12 +82,16 @@ export function exchange(
       await deps.onSaved?.(identity);
       return { kind: 'issued', identity };
     }
-    if (answer.code === 'CLAIM_WAITING')
+    if (answer.code === 'CLAIM_WAITING' && applicant.kind === 'board')
       return { kind: 'waiting', retryAfterS: answer.retryAfterS };
-    if (applicant.kind === 'code' && !ERRORS[answer.code].retry)
-      forgetPendingKey(deps.identityPath);
+    if (isKeyDone(applicant, answer.code)) forgetPendingKey(deps.identityPath, purpose);
     throw refusal(answer, present);
   });
+}
+
+/** A board asks on by its label with the same key, unless that was certified for a former owner. */
+function isKeyDone({ kind }: Applicant, code: ErrorCode): boolean {
+  return code === 'CSR_INVALID' || (kind === 'code' && !ERRORS[code].retry);
 }
 
 function exists({ deviceId }: Identity): LenscapError {
@@ -211,7 +218,7 @@ function save(deps: ExchangeDeps, present: Identity | null, fresh: IdentityBundl
     eraseOwnership(stateDir);
     createSecret(identityPath, JSON.stringify(bundle));
   } else replaceSecret(identityPath, JSON.stringify(bundle));
-  forgetPendingKey(identityPath);
+  forgetPendingKeys(identityPath);
   onStep(`saved as ${identityPath}`);
   return identityOf(bundle, identityPath);
 }

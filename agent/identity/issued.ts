@@ -4,7 +4,7 @@ import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import type { Issued } from '../../proto/claim.ts';
 import { LenscapError } from '../../proto/errors.ts';
 import type { IdentityBundle } from '../../proto/identity.ts';
-import { certificateFaults } from './certificate.ts';
+import { certificateFaults, type Expected } from './certificate.ts';
 import { pemOf } from './pending-key.ts';
 
 /** @throws SERVER_UNTRUSTED with what is wrong with the answer. */
@@ -14,26 +14,28 @@ export function bundleOf(issued: Issued, ca: string, privateKey: KeyObject): Ide
   if (!parsed(issued.ca).raw.equals(authority.raw)) refuse('it names another authority');
   if (!isEd25519(consentKey)) refuse('it has no key of the consent');
   if (server.host === '' || server.host.length > 253) refuse('it names no server');
-  checkCertificate(certificate, { privateKey, deviceId, authority });
+  const checked = checkedCertificate(certificate, { privateKey, deviceId, authority });
   return {
     version: 1,
     deviceId,
     privateKey: pemOf(privateKey),
-    certificate,
+    certificate: checked,
     server,
     previous: null,
     ca,
-    consentKey,
+    consentKey: createPublicKey(consentKey).export({ type: 'spki', format: 'pem' }).toString(),
   };
 }
 
-/** @throws SERVER_UNTRUSTED when the certificate is not for this key, this device, of this authority. */
-export function checkCertificate(
-  certificate: string,
-  expected: Parameters<typeof certificateFaults>[1],
-): void {
-  const faults = certificateFaults(parsed(certificate), expected);
+/**
+ * The certificate alone, as PEM: whatever else the text held could not be read back.
+ * @throws SERVER_UNTRUSTED when it is not for this key, this device, of this authority.
+ */
+export function checkedCertificate(certificate: string, expected: Expected): string {
+  const one = parsed(certificate);
+  const faults = certificateFaults(one, expected);
   if (faults.length > 0) refuse(faults.join(', '));
+  return one.toString();
 }
 
 function parsed(pem: string): X509Certificate {

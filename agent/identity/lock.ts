@@ -25,7 +25,7 @@ export function tryIdentityLock(stateDir: string): Lock | null {
 
 /**
  * Runs `work` as the only one that changes the identity, of all processes on this state folder.
- * @throws STORE_LOCKED when another one takes too long; AbortError; what `work` throws.
+ * @throws STORE_LOCKED when another one takes too long; the reason of `signal`; what `work` throws.
  */
 export async function withIdentityLock<T>(
   stateDir: string,
@@ -37,7 +37,8 @@ export async function withIdentityLock<T>(
   while (lock === null) {
     if (performance.now() > endMs)
       throw new LenscapError('STORE_LOCKED', 'another process is changing the identity');
-    await sleep(RETRY_MS, undefined, { signal });
+    await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    signal.throwIfAborted();
     lock = tryIdentityLock(stateDir);
   }
   try {
@@ -48,14 +49,16 @@ export async function withIdentityLock<T>(
 }
 
 function tryLock(path: string): Lock | null {
-  const database = new DatabaseSync(path);
+  let database: DatabaseSync | undefined;
   try {
-    database.exec(
+    const opened = new DatabaseSync(path);
+    database = opened;
+    opened.exec(
       'PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE',
     );
-    return { release: () => database.close() };
+    return { release: () => opened.close() };
   } catch (error) {
-    database.close();
+    database?.close();
     // SQLITE_BUSY
     if (error instanceof Error && 'errcode' in error && error.errcode === 5) return null;
     throw new LenscapError('STORE_FAILED', `${path} cannot be locked`, { cause: error });

@@ -4,9 +4,9 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import { documentChecker } from '../../proto/validate.ts';
 import { cleanAfter, readSecret, removeFile, replaceSecret } from './durable-file.ts';
 
-/** What the key is for: one exchange, or the renewal of one certificate. */
+/** What the key is for: an exchange by a code or as a board of the factory, or a renewal. */
 export interface Purpose {
-  readonly purpose: 'claim' | 'renewal';
+  readonly purpose: 'claim' | 'board' | 'renewal';
   /** Id of the exchange, or SHA-256 of the certificate. */
   readonly for: string;
 }
@@ -22,7 +22,7 @@ const checkContent = documentChecker<Content>(
     required: ['purpose', 'for', 'privateKey'],
     additionalProperties: false,
     properties: {
-      purpose: { enum: ['claim', 'renewal'] },
+      purpose: { enum: ['claim', 'board', 'renewal'] },
       for: { type: 'string', minLength: 1, maxLength: 128 },
       privateKey: { type: 'string', pattern: '^-----BEGIN ', maxLength: 4096 },
     },
@@ -30,9 +30,12 @@ const checkContent = documentChecker<Content>(
   'STORE_CORRUPT',
 );
 
+/** A board asks by its label again and again, beside whatever else is being asked. */
+const SUFFIXES = { claim: 'pending', renewal: 'pending', board: 'pending-board' } as const;
+
 /** Path of the file for the identity at `identityPath`. */
-function pathOf(identityPath: string): string {
-  return `${identityPath}.pending`;
+function pathOf(identityPath: string, purpose: Purpose['purpose']): string {
+  return `${identityPath}.${SUFFIXES[purpose]}`;
 }
 
 /**
@@ -43,16 +46,27 @@ export function pendingKey(identityPath: string, purpose: Purpose): KeyObject {
   return savedKey(identityPath, purpose) ?? freshKey(identityPath, purpose);
 }
 
-/** After it, no key is pending. @throws STORE_FAILED. */
-export function forgetPendingKey(identityPath: string): void {
-  cleanAfter(pathOf(identityPath));
-  removeFile(pathOf(identityPath));
+/** After it, no key is pending for this purpose. @throws STORE_FAILED. */
+export function forgetPendingKey(identityPath: string, { purpose }: Purpose): void {
+  cleanAfter(pathOf(identityPath, purpose));
+  removeFile(pathOf(identityPath, purpose));
+}
+
+/** After it, no key is pending at all. @throws STORE_FAILED. */
+export function forgetPendingKeys(identityPath: string): void {
+  cleanPendingKeys(identityPath);
+  for (const suffix of new Set(Object.values(SUFFIXES))) removeFile(`${identityPath}.${suffix}`);
+}
+
+/** Removes what a crash left of a key that was being written. @throws STORE_FAILED. */
+export function cleanPendingKeys(identityPath: string): void {
+  for (const suffix of new Set(Object.values(SUFFIXES))) cleanAfter(`${identityPath}.${suffix}`);
 }
 
 /** What cannot be read was never answered: a new key takes its place. */
 function savedKey(identityPath: string, { purpose, ...of }: Purpose): KeyObject | undefined {
   try {
-    const text = readSecret(pathOf(identityPath));
+    const text = readSecret(pathOf(identityPath, purpose));
     if (text === null) return undefined;
     const saved = checkContent(JSON.parse(text), 'the pending key');
     if (saved.purpose !== purpose || saved.for !== of.for) return undefined;
@@ -69,7 +83,7 @@ function freshKey(identityPath: string, purpose: Purpose): KeyObject {
     for: purpose.for,
     privateKey: pemOf(privateKey),
   };
-  replaceSecret(pathOf(identityPath), JSON.stringify(content));
+  replaceSecret(pathOf(identityPath, purpose.purpose), JSON.stringify(content));
   return privateKey;
 }
 

@@ -24,10 +24,13 @@ export function renewalDueUs(
 
 /** How long to wait after a renewal that failed, milliseconds. `chance` is from 0 to 1. */
 export function renewalRetryMs(
-  { certificateEndsAtUs }: Life,
+  { certificateStartsAtUs, certificateEndsAtUs }: Life,
   nowUs: number,
   chance: number,
 ): number {
-  const partMs = ((certificateEndsAtUs - nowUs) / 1000) * RETRY_PART;
+  // A server takes no certificate after its end: then it is our clock that is ahead.
+  const isAhead = nowUs > certificateEndsAtUs;
+  const leftUs = certificateEndsAtUs - (isAhead ? certificateStartsAtUs : nowUs);
+  const partMs = (leftUs / 1000) * RETRY_PART;
   return Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, partMs)) * (0.5 + chance / 2);
 }

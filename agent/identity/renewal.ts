@@ -12,9 +12,9 @@ import type { StoredCredentials } from './credentials.ts';
 import { makeRequest } from './csr.ts';
 import { replaceSecret } from './durable-file.ts';
 import { type Identity, readBundle } from './identity.ts';
-import { checkCertificate } from './issued.ts';
+import { checkedCertificate } from './issued.ts';
 import { withIdentityLock } from './lock.ts';
-import { forgetPendingKey, pemOf, pendingKey } from './pending-key.ts';
+import { forgetPendingKey, forgetPendingKeys, pemOf, pendingKey } from './pending-key.ts';
 import { renewalDueUs, renewalRetryMs } from './renewal-time.ts';
 
 /** The wall clock may be set meanwhile. */
@@ -77,16 +77,17 @@ export class Renewal implements Errand {
     const { identityPath, stateDir, log } = this.#deps;
     return withIdentityLock(stateDir, signal, async () => {
       const { fingerprint256 } = new X509Certificate(identity.certificate);
-      const key = pendingKey(identityPath, { purpose: 'renewal', for: fingerprint256 });
+      const purpose = { purpose: 'renewal', for: fingerprint256 } as const;
+      const key = pendingKey(identityPath, purpose);
       const renewed = await this.#ask(makeRequest(key), line);
       if (renewed.kind === 'refused') {
-        if (renewed.code === 'CSR_INVALID') forgetPendingKey(identityPath);
+        if (renewed.code === 'CSR_INVALID') forgetPendingKey(identityPath, purpose);
         throw new LenscapError(renewed.code, renewed.detail);
       }
-      const { certificate } = renewed;
       const { deviceId } = identity;
       const authority = new X509Certificate(identity.ca);
-      checkCertificate(certificate, { privateKey: key, deviceId, authority });
+      const expected = { privateKey: key, deviceId, authority };
+      const certificate = checkedCertificate(renewed.certificate, expected);
       const bundle = readBundle(identityPath);
       const held = [bundle?.certificate, bundle?.previous?.certificate];
       if (bundle === null || !held.includes(identity.certificate))
@@ -94,7 +95,7 @@ export class Renewal implements Errand {
       const previous = { privateKey: identity.privateKey, certificate: identity.certificate };
       const fresh = { ...bundle, privateKey: pemOf(key), certificate, previous };
       replaceSecret(identityPath, JSON.stringify(fresh));
-      forgetPendingKey(identityPath);
+      forgetPendingKeys(identityPath);
       log.info('a new certificate is there; it is used from the next connection on');
     });
   }

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { isInstanceId } from '../../proto/topics.ts';
-import { removeFile } from './durable-file.ts';
+import { removeFile, storeError } from './durable-file.ts';
 
 export const LAST_PICTURES = 'last-pictures';
 const INSTANCE = 'instance';
@@ -33,10 +33,7 @@ export function publishInstance(stateDir: string, instanceId: string): void {
   try {
     writeFileSync(join(stateDir, INSTANCE), instanceId, { mode: 0o600 });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new LenscapError('STORE_FAILED', `${stateDir} cannot be written: ${why}`, {
-      cause: error,
-    });
+    throw storeError(`${stateDir} cannot be written`, error);
   }
 }
 
@@ -50,6 +47,11 @@ export function publishedInstance(stateDir: string): string | undefined {
   }
 }
 
+/** What stays behind is worth nothing to the next run. Never throws. */
 export function forgetInstance(stateDir: string): void {
-  removeFile(join(stateDir, INSTANCE));
+  try {
+    removeFile(join(stateDir, INSTANCE));
+  } catch {
+    // Why the agent ends is told; this would only hide it.
+  }
 }

@@ -107,7 +107,8 @@ export class Unclaimed {
         const retryAfterS = await this.#exchange({ kind: 'board', factory }, end);
         if (retryAfterS === null) return this.#claimed.abort();
         failures = 0;
-        waitMs = Math.min(POLL.backoffMaxMs, retryAfterS * 1000) * (0.75 + random() / 2);
+        const askedMs = Math.max(POLL.backoffMinMs, retryAfterS * 1000);
+        waitMs = Math.min(POLL.backoffMaxMs, askedMs) * (0.75 + random() / 2);
         this.#tell('CLAIM_WAITING', 'waiting for an owner who claims it by its label', factory);
       } catch (thrown) {
         if (end.aborted) return;

@@ -96,22 +96,22 @@ class MqttSession implements Session {
     const { topics } = this.#deps;
     await this.#orLost(this.#connected.promise);
     if (topics.length === 0) return;
-    await this.#orLost(this.#client.subscribeAsync([...topics], { qos: 1 }).then(() => undefined));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#client.subscribe([...topics], { qos: 1 }, (error) => {
+      if (error) reject(lostBecause(this.#cause ?? error));
+      else resolve();
+    });
+    await this.#inTime(promise);
   }
 
   async publish(topic: string, payload: Uint8Array): Promise<void> {
-    const { ackTimeoutMs } = this.#deps;
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-    const timer = setTimeout(
-      () => this.drop(new Error(`no acknowledgement within ${ackTimeoutMs} ms`)),
-      ackTimeoutMs,
-    );
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#client.publish(topic, bytes, { qos: 1 }, (error) => {
       if (error) reject(lostBecause(this.#cause ?? error));
       else resolve();
     });
-    await this.#orLost(promise).finally(() => clearTimeout(timer));
+    await this.#inTime(promise);
   }
 
   unsentBytes(): number {
@@ -141,6 +141,16 @@ class MqttSession implements Session {
     return this.#isConnected
       ? 'the server closed the connection'
       : 'the server closed the connection without an answer; it may not accept this certificate';
+  }
+
+  /** The same promise; a server that does not acknowledge in time is left. */
+  async #inTime(promise: Promise<void>): Promise<void> {
+    const { ackTimeoutMs } = this.#deps;
+    const timer = setTimeout(
+      () => this.drop(new Error(`no acknowledgement within ${ackTimeoutMs} ms`)),
+      ackTimeoutMs,
+    );
+    await this.#orLost(promise).finally(() => clearTimeout(timer));
   }
 
   /** The same promise, but rejected when the connection is over first. */

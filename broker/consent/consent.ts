@@ -7,6 +7,7 @@ import { type GrantedSince, SCOPES, type Scope } from '../../proto/scopes.ts';
 import { isState, MAY, nextState } from '../fleet/states.ts';
 import type {
   ConsentRows,
+  InForce,
   LedgerRow,
   NextRecord,
   PolicyRow,
@@ -34,6 +35,8 @@ export interface Actor {
   readonly actor: string;
   readonly how: string;
 }
+
+const NOTHING: InForce = { epoch: 0, granted: new Map(), record: null };
 
 type Draft = Pick<LedgerRecord, 'event' | 'scopes' | 'policy'> & Pick<NextRecord, 'state'>;
 
@@ -162,8 +165,8 @@ export class Consent {
 
   /** Payload of down/grant: what is in force for a device, signed. */
   async signedGrant(deviceId: string): Promise<Uint8Array> {
-    const { epoch, granted, last } = await this.#deps.rows.standing(deviceId);
-    const sha256 = (last && parseRecord(last).policy?.sha256) ?? '';
+    const { epoch, granted, record } = (await this.#deps.rows.inForce(deviceId)) ?? NOTHING;
+    const sha256 = record === null ? '' : (parseRecord({ record }).policy?.sha256 ?? '');
     return signGrant(
       {
         deviceId,
@@ -179,7 +182,7 @@ export class Consent {
 
   /** Loads what is granted of a device into the gate, e.g. when it connects. */
   async load(deviceId: string): Promise<void> {
-    const { granted } = await this.#deps.rows.standing(deviceId);
+    const { granted } = (await this.#deps.rows.inForce(deviceId)) ?? NOTHING;
     this.#deps.gate.set(deviceId, granted);
   }
 

@@ -101,7 +101,7 @@ function isSigned({ hash, signature }: LedgerRow, publicKey: KeyObject): boolean
   return verify(null, Buffer.from(hash, 'hex'), publicKey, Buffer.from(signature, 'base64'));
 }
 
-export function parseRecord(row: LedgerRow): LedgerRecord {
+export function parseRecord(row: Pick<LedgerRow, 'record'>): LedgerRecord {
   const record: LedgerRecord = JSON.parse(row.record);
   return record;
 }

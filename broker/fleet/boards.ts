@@ -58,6 +58,22 @@ export class Boards {
   }
 
   /**
+   * Takes a board from who claimed it by its label before it came: he may have read the label of a
+   * board that he does not have. @throws NOT_FOUND, STATE_INVALID when it is nobody's, or a camera.
+   */
+  async unclaim(serial: string): Promise<void> {
+    await this.#deps.store.inTransaction(async ({ boards }) => {
+      const board = await boards.bySerial(serial);
+      if (!board) throw new LenscapError('NOT_FOUND', `no board with serial number ${serial}`);
+      if (board.device_id !== null)
+        throw new LenscapError('STATE_INVALID', 'it is a camera; its owner has to release it');
+      if (board.account_id === null)
+        throw new LenscapError('STATE_INVALID', 'nobody has claimed it');
+      await boards.unclaim(serial);
+    });
+  }
+
+  /**
    * Declares a factory identity void: the board cannot be claimed by its label any more. A device
    * that it has become keeps its own identity; revoke that as well if need be.
    * @throws NOT_FOUND, STATE_INVALID.

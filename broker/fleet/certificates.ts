@@ -3,16 +3,19 @@
 // besides one that is waiting for its first use.
 import { type ErrorCode, LenscapError } from '../../proto/errors.ts';
 import type { Renewed } from '../../proto/renewal.ts';
-import type { CertificateRow } from '../store/certificates.ts';
+import type { CertificateRow, Presented } from '../store/certificates.ts';
 import type { DeviceRow } from '../store/devices.ts';
 import type { Rows, Store } from '../store/store.ts';
 import type { Authority } from './authority.ts';
 import { type RequestedKey, requestedKey } from './csr.ts';
 import { refusalOf } from './refusal.ts';
-import { isState, MAY, nextState } from './states.ts';
+import { isState, MAY, nextState, TRANSITIONS } from './states.ts';
 
 /** Devices ask from two thirds of the life on; their clocks may be off by some. */
 const EARLIEST_RENEWAL = 0.6;
+/** Certificates in a day that a device asks for and never uses; each is a row that stays. */
+const MAX_UNUSED = 8;
+const DAY_US = 86_400e6;
 
 export interface CertificatesDeps {
   readonly store: Rows & Pick<Store, 'inTransaction'>;
@@ -57,22 +60,40 @@ export class Certificates {
 
   /** Who presents the certificate with this serial and fingerprint (both lower-case hex). */
   async check(serial: string, fingerprint: string): Promise<Admission> {
-    const { certificates, devices } = this.#deps.store;
-    const certificate = await certificates.bySerial(serial);
-    if (certificate?.fingerprint !== fingerprint)
+    const presented = await this.#deps.store.certificates.presented(serial);
+    if (presented?.certificate.fingerprint !== fingerprint)
       return { kind: 'refused', why: 'the certificate is not known' };
+    const { device, certificate } = presented;
     if (certificate.revoked_at_us !== null)
       return { kind: 'refused', why: 'the certificate is revoked' };
     if (certificate.not_after_us <= this.#deps.nowUs())
       return { kind: 'refused', why: 'the certificate has expired' };
-    const device = await devices.byId(certificate.device_id);
-    if (!device || !isState(device.state)) return { kind: 'refused', why: 'no such device' };
+    if (!isState(device.state)) return { kind: 'refused', why: 'no such device' };
     const { connect } = MAY[device.state];
     if (connect === 'device' || connect === 'farewell')
       return { kind: connect, device, certificate };
-    if (await this.#isReadmitted(device, certificate))
-      return { kind: 'device', device, certificate };
+    if (await this.#isReadmitted(presented)) return { kind: 'device', device, certificate };
     return { kind: 'refused', why: `the device is ${device.state}` };
+  }
+
+  /**
+   * The device, when somebody comes with the certificate that its present one has replaced by renewal:
+   * a board erases the old pair once the new one was taken, so there are two boards, and nobody can
+   * say which of them renewed. Undefined when it is no sign of that.
+   */
+  async twin(serial: string, fingerprint: string): Promise<DeviceRow | undefined> {
+    const { certificates, claims, devices } = this.#deps.store;
+    const old = await certificates.bySerial(serial);
+    if (!old || old.fingerprint !== fingerprint || old.revoked_at_us === null) return undefined;
+    if (old.used_at_us === null) return undefined;
+    const successor = (await certificates.ofDevice(old.device_id)).find(
+      ({ used_at_us, revoked_at_us }) =>
+        revoked_at_us === null && used_at_us === old.revoked_at_us,
+    );
+    if (!successor || (await claims.byKey(successor.key_sha256))) return undefined;
+    const device = await devices.byId(old.device_id);
+    const maySuspend = device && isState(device.state) && TRANSITIONS[device.state].suspended;
+    return maySuspend ? device : undefined;
   }
 
   /**
@@ -128,6 +149,8 @@ export class Certificates {
     const lifeUs = present.not_after_us - present.issued_at_us;
     if (nowUs < present.issued_at_us + lifeUs * EARLIEST_RENEWAL)
       throw new LenscapError('RATE_LIMITED', 'it is too early; the certificate holds for long yet');
+    if ((await rows.certificates.countUnused(deviceId, nowUs - DAY_US)) >= MAX_UNUSED)
+      throw new LenscapError('RATE_LIMITED', 'it was given many today and used none of them');
     return undefined;
   }
 
@@ -151,7 +174,7 @@ export class Certificates {
   }
 
   /** A suspended device comes back by a setup code of its owner, even if it is a clone's twin. */
-  async #isReadmitted(device: DeviceRow, certificate: CertificateRow): Promise<boolean> {
+  async #isReadmitted({ device, certificate }: Presented): Promise<boolean> {
     if (device.state !== 'suspended' || certificate.used_at_us !== null) return false;
     const claim = await this.#deps.store.claims.byKey(certificate.key_sha256);
     return claim?.is_readmission === 1 && claim.cancelled_at_us === null;

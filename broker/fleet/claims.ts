@@ -89,10 +89,11 @@ export class Claims {
     accountId: string,
     { label, name }: { readonly label: string; readonly name: string },
   ): Promise<{ serial: string; model: string }> {
-    const nowUs = this.#deps.nowUs();
-    this.#wrongLabels.check(accountId, nowUs);
     const code = decodeLabelCode(label);
     return this.#deps.store.inTransaction(async (rows) => {
+      const nowUs = this.#deps.nowUs();
+      // Here, where they come one after another, so that many at once are no way around it.
+      this.#wrongLabels.check(accountId, nowUs);
       const board = await rows.boards.bySerial(code.serial);
       if (!board || !isLabelOf(code, board) || board.state === 'revoked') {
         this.#wrongLabels.note(accountId, nowUs);

@@ -28,9 +28,8 @@ import {
 import { openProofKey } from './proof-key.ts';
 import { refusalOf } from './refusal.ts';
 import { isState, nextState } from './states.ts';
+import { Waiting } from './waiting.ts';
 
-/** How long a board that nobody has claimed yet waits before it asks again. */
-const WAITING_RETRY_S = 10;
 /** A board that waits is noted this seldom, so that thousands of them do not wear the disk. */
 const SEEN_EVERY_US = 60_000_000;
 
@@ -60,6 +59,7 @@ export class Exchanges {
   readonly #deps: ExchangeDeps;
   /** The last of each exchange that is being answered; the next waits for it. */
   readonly #inFlight = new Map<string, Promise<ClaimAnswer>>();
+  readonly #waiting = new Waiting();
 
   constructor(deps: ExchangeDeps) {
     this.#deps = deps;
@@ -88,8 +88,7 @@ export class Exchanges {
         ? await this.#answerClaim(exchange.claimId, from, request)
         : await this.#answerBoard(exchange.serial, from, request);
     } catch (error) {
-      const isWaiting = error instanceof LenscapError && error.code === 'CLAIM_WAITING';
-      return refusalOf(error, isWaiting ? WAITING_RETRY_S : undefined);
+      return refusalOf(error);
     }
   }
 
@@ -128,8 +127,11 @@ export class Exchanges {
     if (!board || !isFactoryKey(board, from.keySha256) || board.state === 'revoked')
       throw notEnrolled();
     await this.#noteSeen(board, nowUs());
-    if (board.account_id === null)
-      throw new LenscapError('CLAIM_WAITING', 'claim it by the code on its label');
+    if (board.account_id === null) {
+      const isWaiting = new LenscapError('CLAIM_WAITING', 'claim it by the code on its label');
+      return refusalOf(isWaiting, this.#waiting.note(serial, nowUs()));
+    }
+    this.#waiting.forget(serial);
     return this.#issue(request, (rows, asked) => judgeBoard(rows, serial, asked));
   }
 
@@ -144,6 +146,7 @@ export class Exchanges {
       const now = await judge(rows, { request, requested, nowUs: nowUs() });
       if ('pem' in now) return now;
       const { device, isNew, bind } = first;
+      if (now.device.account_id !== device.account_id) throw refused();
       if (isNew) {
         await rows.devices.add(device);
         const by = { actor: device.account_id, how: device.serial ? 'label' : 'setup code' };

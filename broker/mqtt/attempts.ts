@@ -1,5 +1,5 @@
 // How often boards without an identity may ask: counts of the minute that runs, for all together and
-// of failures by address. Bounded by itself, since a failure needs an attempt.
+// of failures by address (see crowd.ts). Bounded by itself, since a failure needs an attempt.
 
 const MINUTE_MS = 60_000;
 

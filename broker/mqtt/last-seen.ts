@@ -1,21 +1,21 @@
-// When devices were here last. Noted in groups, since thousands come and go at once; best effort, since
-// a full disk must not keep a device from hearing that its owner withdrew.
+// When devices were here last, to the second. Noted in groups, since thousands come and go at once; best
+// effort, since a full disk must not keep a device from hearing that its owner withdrew.
 import type { Logger } from 'pino';
 import type { Store } from '../store/store.ts';
 
 export interface LastSeenDeps {
-  readonly store: Pick<Store, 'inTransaction'>;
+  readonly store: Pick<Store, 'devices'>;
   readonly nowUs: () => number;
   readonly log: Logger;
 }
 
 const EVERY_MS = 1000;
-/** In one transaction, for which everybody else waits. */
-const GROUP = 100;
+/** In one statement, for which everybody else waits. */
+const GROUP = 64;
 
 export class LastSeen {
   readonly #deps: LastSeenDeps;
-  #noted = new Map<string, number>();
+  #noted = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: LastSeenDeps) {
@@ -23,7 +23,7 @@ export class LastSeen {
   }
 
   note(deviceId: string): void {
-    this.#noted.set(deviceId, this.#deps.nowUs());
+    this.#noted.add(deviceId);
     this.#timer ??= setTimeout(() => void this.flush(), EVERY_MS);
   }
 
@@ -32,18 +32,12 @@ export class LastSeen {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const noted = [...this.#noted];
-    this.#noted = new Map();
+    this.#noted = new Set();
     try {
       for (let at = 0; at < noted.length; at += GROUP)
-        await this.#write(noted.slice(at, at + GROUP));
+        await this.#deps.store.devices.seen(noted.slice(at, at + GROUP), this.#deps.nowUs());
     } catch (err) {
       this.#deps.log.error({ err, devices: noted.length }, 'times of connection are not noted');
     }
-  }
-
-  #write(group: readonly (readonly [string, number])[]): Promise<void> {
-    return this.#deps.store.inTransaction(async ({ devices }) => {
-      for (const [deviceId, atUs] of group) await devices.seen(deviceId, atUs);
-    });
   }
 }

@@ -13,20 +13,27 @@ export interface Peer {
   readonly serial: string;
   /** SHA-256 of the certificate, lower-case hex; empty without one. */
   readonly fingerprint: string;
+  /** Kept only when it is not of our authority, for whoever asks for its key. */
   readonly certificate: X509Certificate | undefined;
 }
 
 export function peerOf(socket: TLSSocket): Peer {
   const certificate = socket.getPeerX509Certificate();
-  const name = certificate && socket.getPeerCertificate().subject?.CN;
+  const isAuthorized = socket.authorized;
   return {
     address: socket.remoteAddress ?? '',
-    isAuthorized: socket.authorized,
-    name: typeof name === 'string' ? name : undefined,
+    isAuthorized,
+    name: certificate && commonName(certificate),
     serial: certificate?.serialNumber.toLowerCase() ?? '',
     fingerprint: certificate ? hash('sha256', certificate.raw) : '',
-    certificate,
+    certificate: isAuthorized ? undefined : certificate,
   };
+}
+
+/** Undefined unless there is exactly one. A line break in a name is escaped, so lines cannot be forged. */
+function commonName({ subject }: X509Certificate): string | undefined {
+  const [name, ...others] = (subject ?? '').split('\n').filter((line) => line.startsWith('CN='));
+  return others.length > 0 ? undefined : name?.slice(3);
 }
 
 /** SHA-256 of the key (SPKI, DER) in the peer's certificate, lower-case hex; null without one. */

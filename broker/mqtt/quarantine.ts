@@ -1,7 +1,7 @@
 // Where boards are that have no identity yet: through TLS without a certificate of ours, or with the
 // one their maker gave them. INVARIANT: such a connection can do nothing but ask for its identity
 // under its own exchange, a few times, in small packets, for a short time; the answer is written
-// before its PUBACK.
+// before its PUBACK. Nobody can fill it so that others stay out.
 import type { TLSSocket } from 'node:tls';
 import type { Client, PublishPacket } from 'aedes';
 import type { Logger } from 'pino';
@@ -17,6 +17,7 @@ import type { ServerConfig } from '../../proto/server-config.ts';
 import { claimTopic, type Exchange, exchangeId, parseClaimTopic } from '../../proto/topics.ts';
 import { Attempts } from './attempts.ts';
 import { type Refused, refused, whyNotAsked } from './authorize.ts';
+import { type Guest, networkOf, whoMakesRoom } from './crowd.ts';
 import type { Guard } from './guard.ts';
 import { keySha256Of, type Peer } from './peer.ts';
 import { send } from './send.ts';
@@ -42,12 +43,13 @@ export interface QuarantineDeps {
   readonly log: Logger;
 }
 
-interface Visit {
+interface Visit extends Guest {
   readonly exchange: Exchange;
   readonly guard: Guard;
   readonly socket: TLSSocket;
   readonly peer: Peer;
   requests: number;
+  isAsking: boolean;
 }
 
 /** From the accepted CONNECT to the end, whatever happens. */
@@ -75,10 +77,12 @@ export class Quarantine {
     { guard, socket, peer }: { guard: Guard; socket: TLSSocket; peer: Peer },
     exchange: Exchange,
   ): Refused | undefined {
-    if (this.#visits.size >= this.#deps.config.maxConnections) return refused('busy');
-    if (this.#attempts.isLimited(peer.address)) return refused('limited');
+    const network = networkOf(peer.address);
+    if (this.#attempts.isLimited(network)) return refused('limited');
     if (guard.destroyed) return refused('gone');
-    this.#visits.set(client, { exchange, guard, socket, peer, requests: 0 });
+    if (!this.#hasRoom(network)) return refused('busy');
+    const visit = { exchange, guard, socket, peer, network, requests: 0, isAsking: false };
+    this.#visits.set(client, visit);
     const timer = setTimeout(() => guard.destroy(), LIFE_MS);
     guard.once('close', () => {
       clearTimeout(timer);
@@ -106,9 +110,14 @@ export class Quarantine {
     if (refusal !== undefined) throw new Error(refusal);
     visit.requests += 1;
     if (visit.requests > MAX_REQUESTS) throw new Error(`more than ${MAX_REQUESTS} requests`);
-    const answer = await this.#answer(visit, payload);
-    this.#note(visit, answer);
-    await send(client, claimTopic(visit.exchange, 'answer'), encodeClaimAnswer(answer));
+    visit.isAsking = true;
+    try {
+      const answer = await this.#answer(visit, payload);
+      this.#note(visit, answer);
+      await send(client, claimTopic(visit.exchange, 'answer'), encodeClaimAnswer(answer));
+    } finally {
+      visit.isAsking = false;
+    }
   }
 
   /** Open now. */
@@ -121,8 +130,20 @@ export class Quarantine {
     return this.#answers.counts;
   }
 
+  /** Makes room where it is fair. */
+  #hasRoom(network: string): boolean {
+    if (this.#visits.size < this.#deps.config.maxConnections) return true;
+    const leaving = whoMakesRoom(this.#visits, network);
+    if (leaving === undefined) return false;
+    const visit = this.#visits.get(leaving);
+    this.#deps.log.warn({ from: visit?.peer.address }, 'it makes room for a board from elsewhere');
+    this.#visits.delete(leaving);
+    visit?.guard.destroy();
+    return true;
+  }
+
   async #answer(visit: Visit, payload: Buffer): Promise<ClaimAnswer> {
-    const retryAfterS = this.#attempts.begin(visit.peer.address);
+    const retryAfterS = this.#attempts.begin(visit.network);
     if (retryAfterS > 0) {
       const detail = `ask again in ${retryAfterS} s`;
       return { kind: 'refused', code: 'RATE_LIMITED', detail, retryAfterS };
@@ -145,7 +166,7 @@ export class Quarantine {
     }
   }
 
-  #note({ exchange, peer }: Visit, answer: ClaimAnswer): void {
+  #note({ exchange, peer, network }: Visit, answer: ClaimAnswer): void {
     const said = { exchange: exchangeId(exchange), from: peer.address };
     if (answer.kind === 'issued') {
       this.#answers.add('issued');
@@ -154,7 +175,7 @@ export class Quarantine {
     }
     const { code, detail } = answer;
     this.#answers.add(code);
-    if (!ERRORS[code].retry) this.#attempts.failed(peer.address);
+    if (!ERRORS[code].retry) this.#attempts.failed(network);
     this.#deps.log[ERRORS[code].retry ? 'info' : 'warn'](
       { ...said, code, detail },
       'claim refused',

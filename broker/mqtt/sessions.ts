@@ -37,7 +37,7 @@ export interface Session extends Sender {
 
 export interface SessionsDeps extends LastSeenDeps {
   readonly consent: Pick<Consent, 'load' | 'signedGrant'>;
-  readonly certificates: Pick<Certificates, 'check' | 'used'>;
+  readonly certificates: Pick<Certificates, 'check' | 'used' | 'twin'>;
   readonly lifecycle: {
     suspend(device: DeviceRow, reason: 'clone', by: Actor): Promise<void>;
     signedRelease(deviceId: string): Promise<Uint8Array>;
@@ -95,9 +95,15 @@ export class Sessions {
   ): Promise<Refused | undefined> {
     const { guard, peer } = arrival;
     const first = await this.#standing(client.id, peer);
-    if ('refusal' in first) return first;
+    if ('refusal' in first) {
+      const twin = await this.#deps.certificates.twin(peer.serial, peer.fingerprint);
+      if (twin?.device_id === client.id && !guard.destroyed) await this.#suspend(twin);
+      return first;
+    }
     const instance = instanceOf(userName);
     if (instance === undefined) return refused('instance');
+    // Of a run that has died since nothing may be noted: it would look older than the one after it.
+    if (guard.destroyed) return refused('gone');
     if (first.kind === 'device') {
       if (this.#deps.instances.note(client.id, instance, peer.serial) === 'clone') {
         await this.#suspend(first.device);
@@ -105,10 +111,9 @@ export class Sessions {
       }
       if (first.certificate.used_at_us === null) await this.#deps.certificates.used(peer.serial);
     }
-    await this.#deps.consent.load(client.id);
     if (guard.destroyed) return refused('gone');
     const session = this.#add(client, arrival, first);
-    const last = await this.#standing(client.id, peer);
+    const last = await this.#lastLook(session);
     if ('refusal' in last) {
       this.#remove(session);
       return last;
@@ -195,6 +200,13 @@ export class Sessions {
     const checked = await this.#deps.certificates.check(peer.serial, peer.fingerprint);
     if (checked.kind === 'refused') return { refusal: 'certificate', why: checked.why };
     return checked.device.device_id === clientId ? checked : refused('certificate');
+  }
+
+  /** Also has the gate know what is granted, which it need not before. */
+  async #lastLook({ deviceId, peer }: Session): Promise<Standing | Refused> {
+    const loaded = this.#deps.consent.load(deviceId);
+    const [last] = await Promise.all([this.#standing(deviceId, peer), loaded]);
+    return last;
   }
 
   /** Neither of two boards with one certificate gets more than the other: both go. */

@@ -122,6 +122,12 @@ export function fleetVerbs(program: Command, print: Print): void {
       if (device_id !== null)
         print(`its owner's device ${device_id} goes on; see \`device revoke\``);
     });
+  verb(fleet, 'unclaim', 'free a board that was claimed by its label and never came')
+    .argument('<serial>', 'serial number')
+    .action(async (serial: string, options: Common) => {
+      await opened(options, ({ boards }) => boards.unclaim(serial));
+      print(`${serial} may be claimed by its label again`);
+    });
   verb(fleet, 'label', 'print the code for the label of a board; whoever reads it can claim it')
     .argument('<serial>', 'serial number')
     .option('--png <file>', 'write it as a QR code, PNG')

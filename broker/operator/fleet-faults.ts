@@ -30,11 +30,15 @@ function deviceFaults({ devices, accounts }: FleetRows): string[] {
 }
 
 function certificateFaults({ certificates, devices }: FleetRows, owners: Owners): string[] {
-  const over = new Set(devices.flatMap((row) => (row.state === 'revoked' ? row.device_id : [])));
+  const over = new Map(
+    devices.flatMap(({ device_id, state, released_at_us }) =>
+      state === 'revoked' || released_at_us !== null ? [[device_id, state]] : [],
+    ),
+  );
   return certificates.flatMap(({ serial, device_id, revoked_at_us }) => {
     if (!owners.has(device_id)) return `certificate ${serial}: its device is not in the index`;
     if (revoked_at_us === null && over.has(device_id))
-      return `certificate ${serial}: it is valid, and its device ${device_id} is revoked`;
+      return `certificate ${serial}: it is valid, and its device ${device_id} is ${over.get(device_id)}`;
     return [];
   });
 }

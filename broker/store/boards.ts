@@ -75,6 +75,16 @@ export class BoardRows {
       .execute();
   }
 
+  /** Takes back a claim by label that has led to nothing yet. */
+  async unclaim(serial: string): Promise<void> {
+    await this.#index
+      .updateTable('boards')
+      .set({ account_id: null, name: null })
+      .where('serial', '=', serial)
+      .where('device_id', 'is', null)
+      .execute();
+  }
+
   /** After an ownership: the next owner may claim the board. */
   async free(deviceId: string): Promise<void> {
     await this.#index

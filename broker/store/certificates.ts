@@ -1,13 +1,23 @@
 // Rows of the certificates of devices. No key is certified twice: the index refuses it.
+import type { DeviceRow } from './devices.ts';
+import { Gathered } from './gathered.ts';
 import type { Index, Tables } from './schema.ts';
 
 export type CertificateRow = Tables['certificates'];
 
+/** What decides about whoever presents a certificate. */
+export interface Presented {
+  readonly certificate: CertificateRow;
+  readonly device: DeviceRow;
+}
+
 export class CertificateRows {
   readonly #index: Index;
+  readonly #presented: Gathered<Presented>;
 
   constructor(index: Index) {
     this.#index = index;
+    this.#presented = new Gathered((serials) => readPresented(index, serials));
   }
 
   async add(row: CertificateRow): Promise<void> {
@@ -33,6 +43,11 @@ export class CertificateRows {
       .selectAll()
       .where('serial', '=', serial)
       .executeTakeFirst();
+  }
+
+  /** The certificate with its device, as they are at one moment. */
+  presented(serial: string): Promise<Presented | undefined> {
+    return this.#presented.get(serial);
   }
 
   byKey(keySha256: string): Promise<CertificateRow | undefined> {
@@ -64,6 +79,18 @@ export class CertificateRows {
       .execute();
   }
 
+  /** How many of a device were issued since then and never used. */
+  async countUnused(deviceId: string, sinceUs: number): Promise<number> {
+    const { count } = await this.#index
+      .selectFrom('certificates')
+      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .where('device_id', '=', deviceId)
+      .where('issued_at_us', '>', sinceUs)
+      .where('used_at_us', 'is', null)
+      .executeTakeFirstOrThrow();
+    return count;
+  }
+
   async setUsed(serial: string, atUs: number): Promise<void> {
     await this.#index
       .updateTable('certificates')
@@ -92,4 +119,33 @@ export class CertificateRows {
       .executeTakeFirst();
     return Number(numUpdatedRows);
   }
+}
+
+async function readPresented(
+  index: Index,
+  serials: readonly string[],
+): Promise<Map<string, Presented>> {
+  const rows = await index
+    .selectFrom('certificates')
+    .innerJoin('devices', 'devices.device_id', 'certificates.device_id')
+    .selectAll('devices')
+    .select([
+      // A board has a serial as well.
+      'certificates.serial as certificate_serial',
+      'certificates.fingerprint',
+      'certificates.key_sha256',
+      'certificates.pem',
+      'certificates.issued_at_us',
+      'certificates.not_after_us',
+      'certificates.used_at_us',
+      'certificates.revoked_at_us',
+    ])
+    .where('certificates.serial', 'in', serials)
+    .execute();
+  return new Map(
+    rows.map((row) => {
+      const certificate = { ...row, serial: row.certificate_serial };
+      return [certificate.serial, { certificate, device: row }];
+    }),
+  );
 }

@@ -60,11 +60,11 @@ export class Devices {
       .execute();
   }
 
-  async seen(deviceId: string, atUs: number): Promise<void> {
+  async seen(deviceIds: readonly string[], atUs: number): Promise<void> {
     await this.#index
       .updateTable('devices')
       .set({ last_seen_at_us: atUs })
-      .where('device_id', '=', deviceId)
+      .where('device_id', 'in', deviceIds)
       .execute();
   }
 

@@ -66,15 +66,18 @@ export class Overview {
     };
   }
 
-  async fleet(): Promise<FleetRows> {
-    const accounts = await this.#index.selectFrom('accounts').select('account_id').execute();
-    return {
-      accounts: new Set(accounts.map(({ account_id }) => account_id)),
-      devices: await this.#index.selectFrom('devices').selectAll().execute(),
-      certificates: await this.#index.selectFrom('certificates').selectAll().execute(),
-      claims: await this.#index.selectFrom('claims').selectAll().execute(),
-      boards: await this.#index.selectFrom('boards').selectAll().execute(),
-    };
+  /** As it stands at one moment, also while a server changes it. */
+  fleet(): Promise<FleetRows> {
+    return this.#index.transaction().execute(async (trx) => {
+      const accounts = await trx.selectFrom('accounts').select('account_id').execute();
+      return {
+        accounts: new Set(accounts.map(({ account_id }) => account_id)),
+        devices: await trx.selectFrom('devices').selectAll().execute(),
+        certificates: await trx.selectFrom('certificates').selectAll().execute(),
+        claims: await trx.selectFrom('claims').selectAll().execute(),
+        boards: await trx.selectFrom('boards').selectAll().execute(),
+      };
+    });
   }
 
   async #byState(table: 'devices' | 'boards'): Promise<Map<string, number>> {

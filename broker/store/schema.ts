@@ -1,7 +1,6 @@
 // The tables of the index and how they come to be. Times are microseconds since 1970, ids are text,
 // scopes are comma-separated. Rows of the ledger are inserted and never changed.
 import { type Kysely, sql } from 'kysely';
-import { LenscapError } from '../../proto/errors.ts';
 
 export interface Tables {
   meta: { key: string; value: string };
@@ -153,7 +152,8 @@ export interface Tables {
 
 export type Index = Kysely<Tables>;
 
-const VERSION = '2';
+/** Of an index that this server makes and reads. */
+export const VERSION = '2';
 
 const STATEMENTS = [
   'create table if not exists meta (key text primary key, value text not null) strict, without rowid',
@@ -232,21 +232,16 @@ const STATEMENTS = [
     begin select raise(abort, 'the ledger is append-only'); end`,
 ];
 
-/** Makes the tables of an empty index. @throws STORE_FAILED for an index of another version. */
-export async function migrate(index: Index, nowUs: number, uuid: string): Promise<void> {
-  await index.transaction().execute(async (trx) => {
+/** Makes the tables of an empty index. Returns the version of an index that this server cannot read. */
+export function migrate(index: Index, nowUs: number, uuid: string): Promise<string | undefined> {
+  return index.transaction().execute(async (trx) => {
     await sql.raw(STATEMENTS[0] ?? '').execute(trx);
     const found = await trx
       .selectFrom('meta')
       .select('value')
       .where('key', '=', 'schema')
       .executeTakeFirst();
-    if (found?.value === VERSION) return;
-    if (found)
-      throw new LenscapError(
-        'STORE_FAILED',
-        `the index has version ${found.value}, this server reads ${VERSION}; use the server that wrote it`,
-      );
+    if (found) return found.value === VERSION ? undefined : found.value;
     for (const statement of STATEMENTS.slice(1)) await sql.raw(statement).execute(trx);
     await trx
       .insertInto('meta')
@@ -256,6 +251,7 @@ export async function migrate(index: Index, nowUs: number, uuid: string): Promis
         { key: 'created_at_us', value: String(nowUs) },
       ])
       .execute();
+    return undefined;
   });
 }
 

@@ -28,7 +28,7 @@ const PRAGMAS = `
   PRAGMA secure_delete = ON;
   PRAGMA busy_timeout = 10000;
 `;
-const MAX_PREPARED = 200;
+const MAX_PREPARED = 500;
 
 function serve(path: string): void {
   const database = new DatabaseSync(path);

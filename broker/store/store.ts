@@ -14,7 +14,7 @@ import { Devices } from './devices.ts';
 import { makeFolder } from './durable.ts';
 import { Keys } from './keys.ts';
 import { MediaRows } from './media-rows.ts';
-import { type Index, migrate } from './schema.ts';
+import { type Index, migrate, VERSION } from './schema.ts';
 import { openSqliteIndex, type SqliteIndex } from './sqlite-index.ts';
 
 /** The rows that change together when a device changes hands or states. */
@@ -55,18 +55,26 @@ export function isNewInstallation(folder: string): boolean {
   return !existsSync(join(folder, 'index.db'));
 }
 
-/** Opens the store in `folder`; the first time makes it. Wall time in microseconds by `nowUs`. */
+/**
+ * Opens the store in `folder`; the first time makes it. Wall time in microseconds by `nowUs`.
+ * @throws STORE_CORRUPT, STORE_FAILED for one that a server of another version made.
+ */
 export async function openStore(folder: string, nowUs: () => number): Promise<Store> {
   const isNew = isNewInstallation(folder);
   await makeFolder(folder);
   const keys = await Keys.open(join(folder, 'keys'), isNew);
   const sqlite = await openSqliteIndex(join(folder, 'index.db'));
   const { index, commit } = sqlite;
-  await migrate(index, nowUs(), randomUUID()).catch((error: unknown) => {
+  const other = await migrate(index, nowUs(), randomUUID()).catch((error: unknown) => {
     if (error instanceof LenscapError && error.code !== 'STORE_FAILED') throw error;
     const detail = `${join(folder, 'index.db')} cannot be opened; restore it from a backup`;
     throw new LenscapError('STORE_CORRUPT', detail, { cause: error });
   });
+  if (other !== undefined)
+    throw new LenscapError(
+      'STORE_FAILED',
+      `its index has version ${other} and this server reads ${VERSION}; use the server that wrote it`,
+    );
   const blobs = await FileBlobs.open(join(folder, 'blobs'), nowUs);
   const failed = Promise.race([sqlite.failed, blobs.failed]);
   // Who does not wait for it is not to end by it.

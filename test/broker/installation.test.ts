@@ -40,6 +40,17 @@ t.test('a damaged index is named', async (t) => {
   });
 });
 
+t.test('an index of another version is named, and nobody is told to restore it', async (t) => {
+  const folder = t.testdir();
+  const { store } = await openInstallation(folder, config);
+  await store.index.updateTable('meta').set({ value: '1' }).where('key', '=', 'schema').execute();
+  await store.close();
+  await t.rejects(openInstallation(folder, config), {
+    code: 'STORE_FAILED',
+    message: /version 1 and this server reads 2; use the server that wrote it/,
+  });
+});
+
 t.test('a verb on a folder without data makes nothing', async (t) => {
   const folder = join(t.testdir(), 'typo');
   await t.rejects(

@@ -18,7 +18,7 @@ const PROGRAM_TIMEOUT_MS = 240_000;
 /** For all tests of a file; as long as the one in .taprc. */
 export const FILE_TIMEOUT_MS = 600_000;
 /** With the cache of compiled code that the installed programs have. */
-const ENV = { ...process.env, NODE_COMPILE_CACHE: `${ROOT}.toolchain/compile-cache` };
+export const ENV = { ...process.env, NODE_COMPILE_CACHE: `${ROOT}.toolchain/compile-cache` };
 
 export interface Options {
   /** Runs the program under this command, e.g. strace. */

@@ -75,9 +75,17 @@ t.test('a line that is held resets once, with the tools of either version', asyn
   }
 });
 
-t.test('a line that is held when the agent starts counts from then on', async (t) => {
-  const { resets } = line(t, '1.6.3', '1');
+t.test('a line that sticks, or is wired the other way, resets nothing at a start', async (t) => {
+  const { ready, edge, resets, says, log } = line(t, '1.6.3', '1');
+  await says(/found pressed/);
+  await ready();
+  await delay(1800);
+  t.strictSame(resets, []);
+  edge('0', '0');
+  await delay(300);
+  edge('1', '1');
   await eventually('a reset', () => resets.length === 1);
+  t.equal(log().split('found pressed').length, 2, 'told once');
 });
 
 t.test('a release that was missed is found out before anything is reset', async (t) => {

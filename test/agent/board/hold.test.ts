@@ -6,7 +6,14 @@ import {
   majorOf,
   monitorArguments,
 } from '../../../agent/board/gpio-commands.ts';
-import { after, type ButtonEvent, dueInMs, type Hold, UP } from '../../../agent/board/hold.ts';
+import {
+  after,
+  type ButtonEvent,
+  dueInMs,
+  type Hold,
+  UNSEEN,
+  UP,
+} from '../../../agent/board/hold.ts';
 import { eventBytes, InputEvents } from '../../../agent/board/input-events.ts';
 import { keyEvent } from './events.ts';
 
@@ -15,6 +22,10 @@ const DONE: Hold = { kind: 'done' };
 
 t.test('every event in every state', async (t) => {
   const table: readonly (readonly [Hold, ButtonEvent, Hold])[] = [
+    [UNSEEN, 'pressed', held(500)],
+    [UNSEEN, 'down', DONE],
+    [UNSEEN, 'released', UP],
+    [UNSEEN, 'lost', UNSEEN],
     [UP, 'pressed', held(500)],
     [UP, 'down', held(500)],
     [UP, 'released', UP],

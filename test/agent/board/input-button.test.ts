@@ -45,6 +45,18 @@ t.test('a key that is held resets once, and again only after another press', asy
   await eventually('a second reset', () => resets.length === 2);
 });
 
+t.test('a key that is found repeating when the agent starts has to be let go first', async (t) => {
+  const { send, resets, says } = key(t);
+  for (let at = 0; at < 18; at += 1) {
+    send(keyEvent(KEY, 2));
+    await delay(100);
+  }
+  await says(/found pressed/);
+  t.strictSame(resets, []);
+  send(keyEvent(KEY, 0), keyEvent(KEY, 1));
+  await eventually('a reset', () => resets.length === 1);
+});
+
 t.test('a key that is let go in time, another key, or lost events reset nothing', async (t) => {
   const { send, resets } = key(t);
   for (const [during, after] of [

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { loadIdentity } from '../../../agent/identity/identity.ts';
-import { AGENT, finished, node, type Options, Running } from '../../e2e/processes.ts';
+import { AGENT, ENV, finished, node, type Options, Running } from '../../e2e/processes.ts';
 
 export class Board {
   readonly dir: string;
@@ -42,7 +42,7 @@ export class Board {
   command(
     args: readonly string[],
     under: readonly string[] = [],
-    env: NodeJS.ProcessEnv = process.env,
+    env: NodeJS.ProcessEnv = ENV,
   ): Promise<{ code: number; out: string; err: string }> {
     const command = node(AGENT, ...args, '--config', this.#config);
     return finished([...under, ...command], env);

@@ -1,8 +1,9 @@
 // Boards whose clock is wrong: what is known of the time, and whom they believe meanwhile.
-import { existsSync, globSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import t from 'tap';
 import { KnownTime } from '../../../agent/clock.ts';
 import { eventually } from '../../e2e/processes.ts';
+import { IN_1970 } from '../../in-1970.ts';
 import { SimulatedClock } from '../consent/grants.ts';
 import { makeAuthority, makePair } from '../uplink/pki.ts';
 import { Board } from './board.ts';
@@ -11,14 +12,6 @@ import { authority, Service } from './service.ts';
 t.jobs = 2;
 
 const HOUR_US = 3_600_000_000;
-/** A board that has just been switched on and has no battery for its clock. */
-const IN_1970 = {
-  ...process.env,
-  LD_PRELOAD: globSync('/usr/lib/*/faketime/libfaketime.so.1')[0],
-  FAKETIME: '@1970-01-02 00:00:00',
-  DONT_FAKE_MONOTONIC: '1',
-};
-
 t.test('known time runs with the monotonic clock and never goes back', async (t) => {
   const clock = new SimulatedClock();
   const start = clock.wall;

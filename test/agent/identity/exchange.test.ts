@@ -204,6 +204,38 @@ t.test('a server that falls silent is given up, and named', async (t) => {
   t.match(said, new RegExp(`^UPLINK_LOST .*localhost:${service.port}: no acknowledgement`));
 });
 
+t.test('a server that never lets it subscribe is given up, and named', async (t) => {
+  const service = await serve(t, { isDeaf: true });
+  const patience = AbortSignal.timeout(40_000);
+  const said = await failure(board(t), byCode(service.newCode().code), patience);
+  t.match(said, /^UPLINK_LOST .*no acknowledgement/);
+});
+
+t.test('a code for which the server knows no owner is not taken for a success', async (t) => {
+  const service = await serve(t, {
+    answer: () => ({ kind: 'refused', code: 'CLAIM_WAITING', detail: '', retryAfterS: 1 }),
+  });
+  t.match(await failure(board(t), byCode(service.newCode().code)), /^CLAIM_WAITING /);
+});
+
+t.test('words around what was issued are left out, so that it can be read back', async (t) => {
+  const wordy = (pem: string) => `subject: something\n${pem}\n${pem}`;
+  const service = await serve(t, {
+    answer: (honest) =>
+      honest.kind === 'issued'
+        ? {
+            ...honest,
+            certificate: wordy(honest.certificate),
+            consentKey: wordy(honest.consentKey),
+          }
+        : honest,
+  });
+  const deps = board(t);
+  const { code, deviceId } = service.newCode();
+  t.equal(await failure(deps, byCode(code)), 'issued');
+  t.equal(loadIdentity(deps.identityPath).deviceId, deviceId);
+});
+
 t.test('a server that is not there is named, and waiting for it can be given up', async (t) => {
   const service = await Service.start();
   const { code } = service.newCode();
@@ -271,18 +303,44 @@ t.test('a board with an identity is only admitted again', async (t) => {
   t.match(await denied, /^IDENTITY_EXISTS /);
 });
 
+async function factoryOf({ port }: Service): Promise<Extract<Applicant, { kind: 'board' }>> {
+  const pair = await makePair(other, 'board');
+  const server = { host: 'localhost', port };
+  const factory = { version: 1, serial: 'SN-0001', ...pair, server, ca: authority.pem } as const;
+  return { kind: 'board', factory };
+}
+
+t.test('asking by the label in between does not void a code that was answered', async (t) => {
+  const service = await serve(t, { answer: () => null });
+  const deps = board(t);
+  const { code, deviceId } = service.newCode();
+  const failed = failure(deps, byCode(code));
+  while (service.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  service.reset();
+  t.match(await failed, /^UPLINK_LOST /);
+  service.options = {};
+  t.match(await exchange(deps, await factoryOf(service), never), { kind: 'waiting' });
+  t.match(await exchange(deps, byCode(code), never), { identity: { deviceId } });
+  t.same(readdirSync(join(deps.stateDir, '..')).toSorted(), ['identity.json', 'state']);
+});
+
+t.test('a key that was certified for a former owner is not asked with for ever', async (t) => {
+  const service = await serve(t, {
+    answer: () => ({ kind: 'refused', code: 'CSR_INVALID', detail: 'known', retryAfterS: 0 }),
+  });
+  const deps = board(t);
+  const applicant = await factoryOf(service);
+  t.match(await failure(deps, applicant), /^CSR_INVALID /);
+  service.options = {};
+  t.match(await exchange(deps, applicant, never), { kind: 'waiting' });
+  const keys = service.requests.map(({ csr }) => Buffer.from(csr).subarray(3, 100).toString('hex'));
+  t.not(keys[0], keys[1], 'another key');
+});
+
 t.test('a board asks by its factory key until an owner has claimed it', async (t) => {
   const service = await serve(t);
-  const pair = await makePair(other, 'board');
-  const factory = {
-    version: 1,
-    serial: 'SN-0001',
-    ...pair,
-    server: { host: 'localhost', port: service.port },
-    ca: authority.pem,
-  } as const;
   const deps = board(t);
-  const applicant = { kind: 'board', factory } as const;
+  const applicant = await factoryOf(service);
   t.same(await exchange(deps, applicant, never), { kind: 'waiting', retryAfterS: 1 });
   t.same(await exchange(deps, applicant, never), { kind: 'waiting', retryAfterS: 1 });
   t.equal(service.requests[0]?.proof.length, 0);

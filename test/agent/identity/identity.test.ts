@@ -1,8 +1,10 @@
 // The identity bundle: what is accepted, what each fault says, and that no key is ever told.
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { exposure } from '../../../agent/identity/durable-file.ts';
 import { loadIdentity } from '../../../agent/identity/identity.ts';
 import { toLenscapError } from '../../../proto/errors.ts';
 import { makeAuthority, makePair } from '../uplink/pki.ts';
@@ -50,6 +52,13 @@ t.test('a bundle that others can read is refused with the remedy', async (t) => 
     t.match(fault(write(t, bundle, mode)), /^IDENTITY_INVALID .*chmod 600/, mode.toString(8));
 });
 
+t.test('so is one of another user', async (t) => {
+  t.equal(exposure({ mode: 0o100600, uid: 7 }, 7), null);
+  t.equal(exposure({ mode: 0o100400, uid: 7 }, 7), null);
+  t.match(exposure({ mode: 0o100600, uid: 1000 }, 0), /belongs to user 1000; run: chown 0$/);
+  t.match(exposure({ mode: 0o100640, uid: 1000 }, 0), /mode is 640; run: chmod 600$/);
+});
+
 t.test('each fault is named, and none tells the key', async (t) => {
   const other = await makePair(authority, 'cam-aaaaaaaaaaaaaaaa');
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey;
@@ -81,4 +90,7 @@ t.test('what is no readable file is refused', async (t) => {
   const dir = t.testdir();
   t.match(fault(join(dir, 'none')), /^IDENTITY_INVALID .*no such file/);
   t.match(fault(dir), /^IDENTITY_INVALID .*regular file/);
+  const pipe = join(dir, 'pipe');
+  execFileSync('mkfifo', ['-m', '600', pipe]);
+  t.match(fault(pipe), /^IDENTITY_INVALID .*regular file/, 'and nobody is waited for');
 });

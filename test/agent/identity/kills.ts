@@ -1,36 +1,61 @@
-// Power cuts: a program is killed at the n-th call that changes a file of its board, for every n.
+// Power cuts: a program is killed at a call that changes a file of its board.
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Test } from 'tap';
+import { ENV } from '../../e2e/processes.ts';
+import { seeded } from '../../seeded.ts';
 import type { Board } from './board.ts';
 import { Service } from './service.ts';
 
 const CALLS = ['write', 'fsync', 'rename', 'link', 'unlink'];
 /** Calls are counted by thread. */
-export const SINGLE = { ...process.env, UV_THREADPOOL_SIZE: '1' };
+export const SINGLE = { ...ENV, UV_THREADPOOL_SIZE: '1' };
 
-/** Runs a program that is killed at the n-th such call on a file of the board. */
-export function killedAt(board: Board, call: string, n: number): string[] {
+/** Runs a program with its n-th such call on a file of the board replaced by `fault`. */
+export function faultAt(board: Board, call: string, n: number, fault: string): string[] {
+  return traced(board, '/dev/null', '-e', `inject=${call}:${fault}:when=${n}`);
+}
+
+function traced(board: Board, out: string, ...args: readonly string[]): string[] {
   const { identityPath, stateDir } = board;
   const files = [identityPath, `${identityPath}.pending`].flatMap((path) => [path, `${path}.new`]);
   const state = ['resetting', 'releasing', 'grant', 'last-pictures', 'instance'];
   const paths = [dirname(identityPath), stateDir, ...files, ...state.map((f) => join(stateDir, f))];
-  return [
-    'strace',
-    '-f',
-    '-qq',
-    ...['-o', '/dev/null'],
-    ...paths.flatMap((path) => ['-P', path]),
-    ...['-e', `inject=${call}:signal=SIGKILL:when=${n}`],
-  ];
+  return ['strace', '-f', '-qq', '-o', out, ...paths.flatMap((path) => ['-P', path]), ...args];
 }
 
-/** Goes through all kills until one does not come; returns how many came. */
-export async function everyKill(
-  once: (under: (board: Board) => string[]) => Promise<boolean>,
-): Promise<number> {
+type Once = (under: (board: Board) => string[]) => Promise<boolean>;
+
+/**
+ * Has a program killed at its calls: at every one when TORTURE is set, else at the first one and at one
+ * of each kind, by chance. `once` runs it under the command on a new board and tells whether it was
+ * killed. Returns how often it was.
+ */
+export async function everyKill(t: Test, once: Once): Promise<number> {
+  const random = seeded(t);
+  const counts = await countCalls(t, once);
+  const all = counts.flatMap(([call, count]) =>
+    Array.from({ length: count }, (_, before) => ({ call, n: before + 1 })),
+  );
+  const some = counts.map(([call, count]) => ({ call, n: 1 + Math.floor(random() * count) }));
+  const chosen = process.env.TORTURE === undefined ? [...all.slice(0, 1), ...some] : all;
+  t.comment(`${chosen.length} of ${all.length} calls`);
   let kills = 0;
-  for (const call of CALLS)
-    for (let n = 1; await once((board) => killedAt(board, call, n)); n += 1) kills += 1;
+  for (const { call, n } of chosen)
+    if (await once((board) => faultAt(board, call, n, 'signal=SIGKILL'))) kills += 1;
   return kills;
+}
+
+/** How often a program that is left alone makes each call. */
+async function countCalls(t: Test, once: Once): Promise<[call: string, count: number][]> {
+  const log = `${t.testdirName}.calls`;
+  t.teardown(() => rmSync(log, { force: true }));
+  await once((board) => traced(board, log, '-e', `trace=${CALLS.join(',')}`));
+  const lines = readFileSync(log, 'utf8').split('\n');
+  return CALLS.map((call): [string, number] => [
+    call,
+    lines.filter((line) => line.includes(` ${call}(`)).length,
+  ]).filter(([, count]) => count > 0);
 }
 
 export async function serve(t: { teardown(end: () => void): void }): Promise<Service> {

@@ -51,6 +51,8 @@ export interface ServiceOptions {
   readonly onReady?: (deviceId: string, service: Service) => unknown;
   /** Runs before the acknowledgement; false = there is none. */
   readonly onPublish?: (noun: string, service: Service) => boolean | Promise<boolean>;
+  /** Whether a subscription is never acknowledged. */
+  readonly isDeaf?: boolean;
   readonly pair?: Pair;
   /** What it says it is; the authority of the tests if absent. */
   readonly authority?: Authority;
@@ -171,6 +173,9 @@ export class Service {
           returnCode === 0 ? null : Object.assign(new Error('refused'), { returnCode: 5 as const }),
           returnCode === 0,
         );
+      },
+      authorizeSubscribe: (_client, subscription, callback) => {
+        if (this.options.isDeaf !== true) callback(null, subscription);
       },
       authorizePublish: (client, { topic, payload }, callback) => {
         if (client === null) return callback(null);

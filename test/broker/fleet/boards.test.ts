@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { parseBoards } from '../../../broker/fleet/boards-file.ts';
+import { LenscapError } from '../../../proto/errors.ts';
 import { encodeLabelCode } from '../../../proto/setup-code.ts';
 import {
   Board,
@@ -131,6 +132,21 @@ t.test('the serial number alone opens nothing', async (t) => {
   t.equal(said(await new FactoryBoard('SN-2').ask(house, board)), 'CLAIM_REFUSED');
   const owned = await factory.ask(house, board, { deviceId: 'cam-abcdefghijklmnop' });
   t.match(owned, { code: 'CLAIM_REFUSED', detail: /reset/ });
+});
+
+t.test('many guesses at once are as many guesses', async (t) => {
+  const house = await fleetHouse(t);
+  await house.boards.enroll([new FactoryBoard('SN-1').row]);
+  const guess = (): Promise<string> => {
+    const label = encodeLabelCode({ serial: 'SN-1', keyFingerprint: randomBytes(16) });
+    return house.claims.claimBoard(house.accountId, { label, name: 'n' }).then(
+      () => 'claimed',
+      (error: unknown) => (error instanceof LenscapError ? error.code : String(error)),
+    );
+  };
+  const said = await Promise.all(Array.from({ length: 50 }, guess));
+  t.equal(said.filter((code) => code === 'CLAIM_REFUSED').length, 5);
+  t.equal(said.filter((code) => code === 'RATE_LIMITED').length, 45);
 });
 
 t.test('a label is claimed once, by who reads it, and guessing ends soon', async (t) => {

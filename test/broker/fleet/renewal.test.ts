@@ -66,6 +66,21 @@ t.test(
   },
 );
 
+t.test('a device that asks for ever more certificates gets only so many in a day', async (t) => {
+  const house = await fleetHouse(t);
+  const { deviceId, serial } = await house.claimed();
+  house.advance(60 * DAY_S);
+  const renew = async () => house.certificates.renew(deviceId, serial, await csrOf({}));
+  const answers: string[] = [];
+  for (let at = 0; at < 12; at++) answers.push(said(await renew()).split(' ')[0] ?? '');
+  t.strictSame(answers, [...Array(8).fill('issued'), ...Array(4).fill('RATE_LIMITED')]);
+  t.equal((await house.store.certificates.ofDevice(deviceId)).length, 9, 'rows do not grow');
+  house.advance(DAY_S);
+  const next = pemOf(await renew());
+  await house.certificates.used(namesOf(next).serial);
+  t.equal(await admitted(house, next), 'device');
+});
+
 t.test('a key is certified once: not the present one, and nobody else’s', async (t) => {
   const house = await fleetHouse(t);
   const { deviceId, serial, board } = await house.claimed();

@@ -138,7 +138,7 @@ export class Stranger {
   static async come(
     { config, installation }: Gate,
     exchange: Exchange,
-    factory: { readonly key?: string; readonly cert?: string } = {},
+    factory: { readonly key?: string; readonly cert?: string; readonly localAddress?: string } = {},
   ): Promise<Stranger> {
     const over = { key: undefined, cert: undefined, ...factory };
     const packet = connectPacket(exchangeId(exchange), '');

@@ -147,6 +147,20 @@ t.test('only so many wait at a time, and devices come in meanwhile', async (t) =
   t.match(gate.broker.figures().refusals, { busy: 1 });
 });
 
+t.test('one address that holds every place makes room for a board from elsewhere', async (t) => {
+  const gate = await Gate.open(t, { claims: { maxConnections: 4 } });
+  const crowd: Stranger[] = [];
+  for (let i = 0; i < 4; i++) crowd.push(await Stranger.come(gate, madeUp().exchange));
+  const { exchange, secret } = await gate.newCode();
+  const board = await Stranger.come(gate, exchange, { localAddress: '127.0.0.2' });
+  await board.listen();
+  await board.ask(secret);
+  t.match(board.answers, [{ kind: 'issued' }]);
+  await crowd[0]?.device.closed;
+  t.notOk(crowd[1]?.device.isClosed, 'only the one that was there longest');
+  t.equal(gate.broker.figures().connections.quarantine, 4);
+});
+
 t.test('two boards of one name do not push each other out', async (t) => {
   const gate = await Gate.open(t);
   const exchange: Exchange = { kind: 'board', serial: 'S1' };

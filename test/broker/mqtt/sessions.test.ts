@@ -192,10 +192,44 @@ t.test(
     t.equal((await connect(camera)).connack, 0, 'the old one holds until the new one was used');
     const privateKey = key.export({ type: 'pkcs8', format: 'pem' }).toString();
     const fresh = await TestDevice.connect({ ...camera, certificate: renewed, privateKey });
+    t.match(await gate.row(camera.deviceId), { state: 'claimed' });
     t.equal((await connect(camera)).connack, 5, 'then it is void');
-    t.notOk(fresh.isClosed);
+    await fresh.closed;
+    t.match(
+      await gate.row(camera.deviceId),
+      { state: 'suspended', state_reason: 'clone' },
+      'and who comes with it is a second board, whichever of them renewed',
+    );
   },
 );
+
+t.test('a run that died before it was judged is not taken for a second board', async (t) => {
+  const gate = await Gate.open(t);
+  const camera = await gate.add('camera');
+  const { certificates } = gate.installation.store;
+  const presented = certificates.presented.bind(certificates);
+  const judged = Promise.withResolvers<void>();
+  const looks: Promise<void>[] = [judged.promise];
+  // An index that is slow for the first look, as in a storm.
+  certificates.presented = async (serial) => {
+    await looks.pop();
+    return presented(serial);
+  };
+  const dead = new TestDevice(tls(camera), camera.deviceId);
+  await once(dead.socket, 'secureConnect');
+  dead.send(connectPacket(camera.deviceId));
+  await eventually('it is being judged', () => looks.length === 0);
+  await dead.close();
+  const instance = newInstance();
+  const packet = connectPacket(camera.deviceId, instance);
+  const young = await TestDevice.tryConnect(camera, { packet });
+  t.equal(young.connack, 0);
+  judged.resolve();
+  await young.close();
+  const again = await TestDevice.tryConnect(camera, { packet });
+  t.equal(again.connack, 0, 'the run after it is let in again');
+  t.match(await gate.row(camera.deviceId), { state: 'claimed' });
+});
 
 t.test('device information is stored only under its consent', async (t) => {
   const gate = await Gate.open(t);

@@ -11,7 +11,12 @@ async function setup(t: Test) {
   const entered: { socket: Socket; done: () => void }[] = [];
   const enter = (socket: Socket, done: () => void): void => void entered.push({ socket, done });
   const turnstile = new Turnstile({ places: 4, silenceMs: 300, enter });
-  const server = createServer((socket) => turnstile.queue(socket)).listen(0, '127.0.0.1');
+  const heard = new Set<Socket>();
+  const server = createServer((socket) => {
+    turnstile.queue(socket);
+    socket.once('readable', () => heard.add(socket));
+    socket.once('close', () => heard.delete(socket));
+  }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : 0;
@@ -26,7 +31,10 @@ async function setup(t: Test) {
     for (const { socket } of entered) socket.destroy();
     server.close();
   });
-  return { entered, open };
+  /** Waits until so many are open that have said something. */
+  const hears = (count: number): Promise<void> =>
+    eventually(`${count} heard`, () => heard.size === count);
+  return { entered, open, hears };
 }
 
 t.test('who says nothing takes no place and is let go', async (t) => {
@@ -64,4 +72,29 @@ t.test('who stalls inside gives its place back', async (t) => {
     entered.every(({ socket }) => !socket.destroyed),
     'it is not ended by that',
   );
+});
+
+t.test('who has left while it waited takes no place, and the newest comes first', async (t) => {
+  const { entered, open, hears } = await setup(t);
+  const inside = [open('x'), open('x')];
+  await eventually('two are in', () => entered.length === 2);
+  const left = open('left');
+  await hears(3);
+  const older = open('older');
+  await hears(4);
+  // What a board says first may come in two pieces.
+  const newer = open('new');
+  await hears(5);
+  newer.write('er');
+  left.end();
+  await hears(4);
+  t.notOk(older.destroyed || newer.destroyed, 'the others wait on');
+  for (const socket of inside) socket.destroy();
+  await eventually('two more are in', () => entered.length === 4);
+  const said = ['', ''];
+  await eventually('nothing of what they said is lost, the newest comes first', () => {
+    for (const [i, { socket }] of entered.slice(2).entries()) said[i] += socket.read() ?? '';
+    return said.join() === 'newer,older';
+  });
+  t.equal(entered.length, 4, 'nobody else');
 });

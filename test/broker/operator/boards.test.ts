@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { decodeLabelCode, qrText } from '../../../proto/setup-code.ts';
 import { readPng } from '../cli/qr-reader.ts';
-import { FactoryBoard } from '../fleet/house.ts';
+import { Board, FactoryBoard, idOf } from '../fleet/house.ts';
 import { ready } from './verbs.ts';
 
 t.test('a batch is taken in whole or not at all, with every fault named by its line', async (t) => {
@@ -48,3 +48,23 @@ t.test('a label is printed for the maker, unless the board is revoked', async (t
   t.match(await run('fleet', 'label', 'LX-1'), { status: 73, err: /revoked/ });
   t.match(await run('fleet', 'label', 'LX-9'), { status: 66 });
 });
+
+t.test(
+  'a board that somebody claimed who does not have it is freed, a camera is not',
+  async (t) => {
+    const { house, run } = await ready(t);
+    const factory = new FactoryBoard('LX-1');
+    await house.boards.enroll([factory.row]);
+    t.match(await run('fleet', 'unclaim', 'LX-1'), { status: 73, err: /nobody/ });
+    t.match(await run('fleet', 'unclaim', 'LX-9'), { status: 66 });
+    const claim = (accountId: string) =>
+      house.claims.claimBoard(accountId, { label: factory.label, name: 'hall' });
+    await claim(await house.addOwner());
+    await t.rejects(claim(house.accountId), { code: 'CLAIM_USED' });
+    t.match(await run('fleet', 'unclaim', 'LX-1'), { status: 0 });
+    await claim(house.accountId);
+    const answer = await factory.ask(house, await Board.make());
+    t.match(await house.device(idOf(answer)), { account_id: house.accountId });
+    t.match(await run('fleet', 'unclaim', 'LX-1'), { status: 73, err: /is a camera/ });
+  },
+);

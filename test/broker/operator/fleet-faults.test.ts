@@ -76,7 +76,11 @@ t.test('every disagreement is one line', async (t) => {
     [{ devices: [{ ...device, state: 'x' }] }, 'device cam-x: no device can be x'],
     [{ devices: [{ ...device, state: 'factory' }] }, 'device cam-x: no device can be factory'],
     [
-      { devices: [{ ...device, released_at_us: 1 }] },
+      { devices: [{ ...device, state: 'released', released_at_us: 1 }] },
+      'certificate c1: it is valid, and its device cam-x is released',
+    ],
+    [
+      { devices: [{ ...device, released_at_us: 1 }], certificates: [] },
       'device cam-x: it confirmed its release and is claimed',
     ],
     [

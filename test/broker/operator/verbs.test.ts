@@ -76,7 +76,7 @@ t.test('no verb makes a setup code, grants consent or shows media', async (t) =>
     program.commands.map((group) => [group.name(), ...group.commands.map((verb) => verb.name())]),
     [
       ['device', 'add', 'list', 'show', 'suspend', 'resume', 'revoke'],
-      ['fleet', 'enroll', 'list', 'revoke', 'label'],
+      ['fleet', 'enroll', 'list', 'revoke', 'unclaim', 'label'],
     ],
   );
 });
@@ -89,6 +89,19 @@ t.test('verify finds states of no table', async (t) => {
   await house.store.devices.setState(deviceId, note);
   const { faults } = await verify(house, () => undefined);
   t.strictSame(faults, [`device ${deviceId}: no device can be sleeping`]);
+});
+
+t.test('verify finds a state in which nothing may be granted', async (t) => {
+  const { house } = await ready(t);
+  const { deviceId } = await house.claimed();
+  const { sha256 } = await house.consent.policy();
+  const device = await house.device(deviceId);
+  await house.consent.grant(device, ['video'], sha256, { actor: 'owner', how: 'test' });
+  t.strictSame((await verify(house, () => undefined)).faults, []);
+  const note = { state: 'suspended', state_at_us: 0, state_reason: null };
+  await house.store.devices.setState(deviceId, note);
+  const { faults } = await verify(house, () => undefined);
+  t.strictSame(faults, [`device ${deviceId}: it is suspended, and something is granted`]);
 });
 
 t.test('a device is added where the port is known, and nowhere else', async (t) => {
