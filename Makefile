@@ -40,9 +40,9 @@ bench: ## Measure the figures against their baselines (installs Mosquitto)
 	@.ci/bootstrap $(BENCH_PACKAGES)
 	exec node test/bench/main.ts
 
-torture: ## Kill the agent at every call that changes a file: claim, re-admission, renewal, reset
+torture: ## Kill agent and server at every call that changes a file: claim, renewal, reset
 	@.ci/bootstrap $(TEST_PACKAGES)
-	exec env TORTURE=1 node test/run.ts test/agent/identity/crash-claim.test.ts test/agent/identity/crash-change.test.ts
+	exec env TORTURE=1 node test/run.ts test/agent/identity/crash-claim.test.ts test/agent/identity/crash-change.test.ts test/broker/fleet/claim-faults.test.ts
 
 soak: ## Ten minutes of recording: memory has to stay flat
 	@.ci/bootstrap $(BENCH_PACKAGES)

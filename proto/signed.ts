@@ -9,10 +9,18 @@ export interface Signed {
   readonly keyId: Uint8Array;
 }
 
-/** Short name of a public key: first 8 bytes of the SHA-256 of its SPKI DER. */
-export function keyId(publicKey: KeyObject): Buffer {
+/** Of each key that was named; naming one takes as long as signing. */
+const ids = new WeakMap<KeyObject, Buffer>();
+
+/** Short name of a key, by its public half: first 8 bytes of the SHA-256 of its SPKI DER. */
+export function keyId(key: KeyObject): Buffer {
+  const known = ids.get(key);
+  if (known) return known;
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
   const der = publicKey.export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(der).digest().subarray(0, 8);
+  const id = createHash('sha256').update(der).digest().subarray(0, 8);
+  ids.set(key, id);
+  return id;
 }
 
 /** `domain` as in "lenscap grant v1"; `privateKey` is Ed25519. */
@@ -20,7 +28,7 @@ export function signBody(domain: string, body: Uint8Array, privateKey: KeyObject
   return {
     body,
     signature: sign(null, signedBytes(domain, body), privateKey),
-    keyId: keyId(createPublicKey(privateKey)),
+    keyId: keyId(privateKey),
   };
 }
 

@@ -15,7 +15,8 @@ async function run(
   args: readonly string[],
   onLine: (line: string) => void,
 ): Promise<number> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const env = { ...process.env, NODE_COMPILE_CACHE: '.toolchain/compile-cache' };
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
   const closed = once(child, 'close');
   for await (const line of createInterface({ input: child.stdout })) onLine(line);
   const [code] = await closed;

@@ -3,18 +3,11 @@
 // told apart by its checksum. Layout, in text:
 //   lenscap-grant 1 <SHA-256 of all after this line, hex>\n{"receivedAtUs":…,"payload":…}
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { documentChecker } from '../../proto/validate.ts';
+import { codeOf, removeFile, replaceSecret, storeError } from '../durable-file.ts';
 
 const NAME = 'grant';
 const HEAD = /^lenscap-grant 1 ([0-9a-f]{64})\n/;
@@ -86,55 +79,10 @@ export function readGrantFile(stateDir: string): SavedGrant | null {
  * @throws STORE_FULL, STORE_FAILED; then the old file is still there, or the new one is.
  */
 export function writeGrantFile(stateDir: string, saved: SavedGrant): void {
-  const path = join(stateDir, NAME);
-  const fresh = `${path}.new`;
-  try {
-    writeSynced(fresh, encodeGrantFile(saved));
-    renameSync(fresh, path);
-    syncFolder(stateDir);
-  } catch (error) {
-    throw storeError('the grant cannot be saved', error);
-  }
+  replaceSecret(join(stateDir, NAME), encodeGrantFile(saved));
 }
 
 /** Forgets the saved grant, which needs no room on the disk. @throws STORE_FAILED. */
 export function removeGrantFile(stateDir: string): void {
-  try {
-    rmSync(join(stateDir, NAME), { force: true });
-    syncFolder(stateDir);
-  } catch (error) {
-    throw storeError('the saved grant cannot be removed', error);
-  }
-}
-
-function writeSynced(path: string, content: Buffer): void {
-  const fd = openSync(path, 'w', 0o600);
-  try {
-    writeFileSync(fd, content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function syncFolder(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function storeError(what: string, error: unknown): LenscapError {
-  const code = codeOf(error);
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
-  const why = error instanceof Error ? error.message : String(error);
-  return new LenscapError(isFull ? 'STORE_FULL' : 'STORE_FAILED', `${what}: ${why}`, {
-    cause: error,
-  });
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
+  removeFile(join(stateDir, NAME));
 }

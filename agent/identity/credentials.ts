@@ -3,7 +3,7 @@
 // names both as long as both may be needed.
 import type { Logger } from 'pino';
 import { toLenscapError } from '../../proto/errors.ts';
-import { replaceSecret } from './durable-file.ts';
+import { replaceSecret } from '../durable-file.ts';
 import { findIdentity, type Identity, readBundle } from './identity.ts';
 import { tryIdentityLock } from './lock.ts';
 

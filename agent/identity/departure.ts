@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { encodeReleased, type ReleaseCause } from '../../proto/release.ts';
+import { cleanAfter, makeMark, removeFile } from '../durable-file.ts';
 import { type DeviceSessionDeps, openDeviceSession } from '../uplink/device-session.ts';
-import { cleanAfter, makeMark, removeFile } from './durable-file.ts';
 import { findIdentity, type Identity } from './identity.ts';
 import { forgetPendingKeys } from './pending-key.ts';
 import { eraseOwnership } from './state-files.ts';
@@ -82,6 +82,8 @@ async function tell(
     if (error === null) return true;
     const { code, detail } = error;
     deps.log.warn({ code, cause }, `the server could not be told: ${detail}`);
+    // A certificate that was replaced would tell of a second board.
+    if (code !== 'IDENTITY_REFUSED') return false;
   }
   return false;
 }

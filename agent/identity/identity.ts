@@ -15,8 +15,8 @@ import {
   type FactoryIdentity,
   type IdentityBundle,
 } from '../../proto/identity.ts';
+import { readSecret } from '../durable-file.ts';
 import { isFor } from './certificate.ts';
-import { readSecret } from './durable-file.ts';
 
 const REMEDY = 'claim the camera again: `lenscap-agent reset`, then a new setup code';
 

@@ -2,7 +2,7 @@
 // and until its certificate is; so an answer that was lost can be asked for again with the same key.
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { documentChecker } from '../../proto/validate.ts';
-import { cleanAfter, readSecret, removeFile, replaceSecret } from './durable-file.ts';
+import { cleanAfter, readSecret, removeFile, replaceSecret } from '../durable-file.ts';
 
 /** What the key is for: an exchange by a code or as a board of the factory, or a renewal. */
 export interface Purpose {

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { isInstanceId } from '../../proto/topics.ts';
-import { removeFile, storeError } from './durable-file.ts';
+import { removeFile, storeError } from '../durable-file.ts';
 
 export const LAST_PICTURES = 'last-pictures';
 const INSTANCE = 'instance';

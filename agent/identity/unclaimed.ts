@@ -14,6 +14,8 @@ import { withIdentityLock } from './lock.ts';
 const LOOK_MS = 500;
 /** Between two asks of a board that no owner has claimed yet, and after a failure. */
 const POLL = { backoffMinMs: 1000, backoffMaxMs: 60_000 };
+/** A server with many boards that wait may ask each to come less often. */
+const LONGEST_WAIT_MS = 600_000;
 
 export interface UnclaimedDeps extends Omit<ExchangeDeps, 'onStep' | 'mayReadmit'> {
   readonly sources: readonly CodeSource[];
@@ -108,7 +110,7 @@ export class Unclaimed {
         if (retryAfterS === null) return this.#claimed.abort();
         failures = 0;
         const askedMs = Math.max(POLL.backoffMinMs, retryAfterS * 1000);
-        waitMs = Math.min(POLL.backoffMaxMs, askedMs) * (0.75 + random() / 2);
+        waitMs = Math.min(LONGEST_WAIT_MS, askedMs) * (0.75 + random() / 2);
         this.#tell('CLAIM_WAITING', 'waiting for an owner who claims it by its label', factory);
       } catch (thrown) {
         if (end.aborted) return;

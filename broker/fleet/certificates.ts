@@ -87,8 +87,7 @@ export class Certificates {
     if (!old || old.fingerprint !== fingerprint || old.revoked_at_us === null) return undefined;
     if (old.used_at_us === null) return undefined;
     const successor = (await certificates.ofDevice(old.device_id)).find(
-      ({ used_at_us, revoked_at_us }) =>
-        revoked_at_us === null && used_at_us === old.revoked_at_us,
+      ({ used_at_us, revoked_at_us }) => revoked_at_us === null && used_at_us === old.revoked_at_us,
     );
     if (!successor || (await claims.byKey(successor.key_sha256))) return undefined;
     const device = await devices.byId(old.device_id);

@@ -92,7 +92,7 @@ export class Lifecycle {
    * Lets a device connect again; its owner has to consent anew. Of two boards with one certificate
    * nobody but the owner can say which is his. @throws STATE_INVALID.
    */
-  async resume(device: Device, _by: Actor): Promise<void> {
+  async resume(device: Device): Promise<void> {
     await this.#change(device, 'resumed', null, async (_rows, { state_reason }) => {
       if (state_reason === 'clone')
         throw new LenscapError(

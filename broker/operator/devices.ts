@@ -69,7 +69,7 @@ export async function suspendDevice(house: Installation, deviceId: string): Prom
 /** @throws NOT_FOUND, STATE_INVALID; what was suspended as a clone is for its owner to let in. */
 export async function resumeDevice(house: Installation, deviceId: string): Promise<void> {
   const device = await deviceOf(house, deviceId);
-  await house.lifecycle.resume(device, { ...BY, how: 'device resume' });
+  await house.lifecycle.resume(device);
 }
 
 async function deviceOf({ store }: Installation, deviceId: string): Promise<DeviceRow> {

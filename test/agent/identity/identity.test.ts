@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { exposure } from '../../../agent/identity/durable-file.ts';
+import { exposure } from '../../../agent/durable-file.ts';
 import { loadIdentity } from '../../../agent/identity/identity.ts';
 import { toLenscapError } from '../../../proto/errors.ts';
 import { makeAuthority, makePair } from '../uplink/pki.ts';

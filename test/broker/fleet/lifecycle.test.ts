@@ -138,7 +138,7 @@ t.test('a suspended camera waits, is resumed, and has to be consented to anew', 
   t.match(await house.device(deviceId), { state: 'suspended', state_reason: 'operator' });
   t.match(await house.consent.current(deviceId), { event: 'SUSPENDED', scopes: [] });
   t.match(await admission(house, serial), /suspended/);
-  await house.lifecycle.resume(await house.device(deviceId), by);
+  await house.lifecycle.resume(await house.device(deviceId));
   t.match(await house.device(deviceId), { state: 'claimed', state_reason: null });
   t.equal(await admission(house, serial), 'device');
   t.same((await house.store.consent.standing(deviceId)).granted, new Map());
@@ -150,7 +150,7 @@ t.test(
     const house = await fleetHouse(t);
     const { deviceId, serial } = await recording(house);
     await house.lifecycle.suspend(await house.device(deviceId), 'clone', by);
-    await t.rejects(house.lifecycle.resume(await house.device(deviceId), by), {
+    await t.rejects(house.lifecycle.resume(await house.device(deviceId)), {
       code: 'STATE_INVALID',
     });
     const stranger = await house.addOwner();

@@ -65,7 +65,7 @@ const CAUSES: Readonly<
     await house.consent.grant(await house.device(deviceId), ['video'], sha256, by);
   },
   suspended: (house, device_id) => house.lifecycle.suspend({ device_id }, 'operator', by),
-  resumed: (house, device_id) => house.lifecycle.resume({ device_id }, by),
+  resumed: (house, device_id) => house.lifecycle.resume({ device_id }),
   readmitted: async (house, deviceId) => {
     const answer = await (await Board.make()).claim(house, await house.newCode({ deviceId }));
     await house.certificates.used(serialOf(answer));

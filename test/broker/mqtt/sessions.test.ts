@@ -92,7 +92,7 @@ t.test('revocation and suspension end an open connection within a second', async
   });
   t.ok(suspended < 1000, `suspended by the operator: ${Math.round(suspended)} ms`);
   t.equal((await connect(odd)).connack, 5);
-  await operator.lifecycle.resume(await gate.row(odd.deviceId), OWNER);
+  await operator.lifecycle.resume(await gate.row(odd.deviceId));
   t.equal((await connect(odd)).connack, 0, 'it was resumed');
 });
 

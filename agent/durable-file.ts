@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { LenscapError } from '../../proto/errors.ts';
+import { LenscapError } from '../proto/errors.ts';
 
 /** Where the content is made ready; a leftover of a crash is worth nothing. */
 const fresh = (path: string) => `${path}.new`;
@@ -57,7 +57,7 @@ export function exposure(
 }
 
 /** Mode 0600. @throws STORE_FULL, STORE_FAILED; then the file is as it was. */
-export function replaceSecret(path: string, content: string): void {
+export function replaceSecret(path: string, content: string | Uint8Array): void {
   saving(path, () => {
     writeFresh(path, content);
     renameSync(fresh(path), path);
@@ -100,7 +100,7 @@ export function cleanAfter(path: string): void {
   removeFile(fresh(path));
 }
 
-function writeFresh(path: string, content: string): void {
+function writeFresh(path: string, content: string | Uint8Array): void {
   unlinkIfThere(fresh(path));
   const fd = openSync(fresh(path), 'wx', 0o600);
   try {
@@ -158,6 +158,7 @@ export function storeError(what: string, error: unknown): LenscapError {
   });
 }
 
-function codeOf(error: unknown): unknown {
+/** The code of an error of the file system, e.g. `ENOENT`. */
+export function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
