@@ -4,7 +4,7 @@ import { TestDevice, Witness } from '../../e2e/device.ts';
 import { Gate } from './gate.ts';
 
 t.setTimeout(180_000);
-const DEVICES = 400;
+const DEVICES = 250;
 
 t.test('all devices come in at once, though together they take longer than each may', async (t) => {
   const gate = await Gate.open(t);
