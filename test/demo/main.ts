@@ -110,7 +110,7 @@ function describe(device: DeviceState): string {
   return `cap ${device.cap} · ${device.segments} segments · ${megabytes} MB · ${behind}`;
 }
 
-/** Gives the board to the demo owner as any other: by a setup code, here on a stick. */
+/** Gives the board to the demo owner in the way of every owner: by a setup code, here on a stick. */
 async function claim(owner: Owner, agent: Background, folder: string): Promise<void> {
   const { claimId, code } = await owner.newClaim('demo camera');
   say(`code:    ${code}`);
