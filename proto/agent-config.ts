@@ -61,9 +61,19 @@ export interface AgentConfig {
   };
   readonly claim: { readonly lens: boolean; readonly folders: readonly string[] };
   readonly board: { readonly resetButton: ButtonConfig | null; readonly resetHoldMs: number };
-  readonly queue: { readonly maxBytes: number };
+  readonly spool: {
+    readonly maxBytes: number;
+    readonly maxAgeS: number;
+    readonly memoryBytes: number;
+    readonly flushAfterMs: number;
+    readonly minFreeMemoryBytes: number;
+    readonly durability: 'sparing' | 'always';
+  };
   readonly uplink: {
     readonly window: number;
+    readonly backlogPercent: number;
+    readonly maxKbps: number;
+    readonly meteredInterfaces: readonly string[];
     readonly keepaliveS: number;
     readonly connectTimeoutMs: number;
     readonly ackTimeoutMs: number;
@@ -266,16 +276,60 @@ export const agentConfigSchema: Schema = {
       },
       resetHoldMs: integer('How long the button has to be held, milliseconds.', 10000, 1000, 60000),
     }),
-    queue: group('Segments that wait for the server, in memory.', {
-      maxBytes: integer('Bytes; beyond them the oldest are given up.', 64 << 20, 1 << 20, 1 << 30),
+    spool: group('What waits for the server.', {
+      maxBytes: integer(
+        'Bytes on flash, in stateDir; beyond them the oldest are given up. 5% of the file system always stay free.',
+        1 << 30,
+        1 << 20,
+        2 ** 40,
+      ),
+      maxAgeS: integer('What waited longer is given up, seconds.', 604800, 60, 31536000),
+      memoryBytes: integer(
+        'Bytes in memory; beyond them the oldest move to flash, or are given up where it takes nothing.',
+        32 << 20,
+        1 << 20,
+        1 << 30,
+      ),
+      flushAfterMs: integer(
+        'Silence of the server after which what waits moves to flash, milliseconds.',
+        10000,
+        100,
+        600000,
+      ),
+      minFreeMemoryBytes: integer(
+        'Free memory of the machine below which what waits moves to flash.',
+        32 << 20,
+        0,
+        2 ** 34,
+      ),
+      durability: oneOf(
+        '`sparing`: flash is written when the server does not answer. `always`: each segment is written at once.',
+        'sparing',
+        'always',
+      ),
     }),
     uplink: group('The connection to the server.', {
-      window: integer('Publishes that wait for their acknowledgement.', 2, 1, 16),
+      window: integer('Publishes that wait for their acknowledgement.', 4, 1, 16),
+      backlogPercent: integer(
+        'Share of the time of the link that what waited may take, beside what happens now.',
+        80,
+        1,
+        100,
+      ),
+      maxKbps: integer('Most that is sent, kilobits per second; 0: no limit.', 0, 0, 10000000),
+      meteredInterfaces: {
+        type: 'array',
+        description:
+          'Network interfaces that cost by volume, e.g. `wwan0` or `ppp*`: no media are sent over them, which wait for another one.',
+        default: [],
+        maxItems: 16,
+        items: { type: 'string', pattern: '^[A-Za-z0-9._:@-]{1,15}\\*?$' },
+      },
       keepaliveS: integer('MQTT keepalive, seconds; an upload has to fit into it.', 180, 5, 3600),
       connectTimeoutMs: integer('Longest wait for a connection, milliseconds.', 10000, 500, 120000),
       ackTimeoutMs: integer(
-        'Longest wait for an acknowledgement, milliseconds.',
-        120000,
+        'Longest wait for an acknowledgement while nothing moves on the line, milliseconds.',
+        30000,
         1000,
         3600000,
       ),

@@ -76,7 +76,7 @@ export const ERRORS = {
   CAPTURE_ENDED: { message: 'the source ended', retry: true, exit: 0, http: 500 },
   CAPTURE_FAILED: { message: 'the capture failed', retry: true, exit: 70, http: 500 },
 
-  QUEUE_FULL: { message: 'the queue has no room', retry: true, exit: 75, http: 503 },
+  SPOOL_FULL: { message: 'the spool has no room', retry: true, exit: 75, http: 503 },
   UPLINK_LOST: {
     message: 'the connection to the server is lost',
     retry: true,

@@ -11,10 +11,14 @@ export const GAP_REASONS = [
   'source_lost',
   'source_stalled',
   'capture_crashed',
-  'queue_full',
+  'spool_full',
   'refused',
   'agent_stopped',
   'capture_restarted',
+  'spool_damaged',
+  'spool_expired',
+  'lease_expired',
+  'store_lost',
 ] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 

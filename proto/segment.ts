@@ -33,27 +33,45 @@ export interface Segment extends SegmentHeader {
 
 /** One payload from a header and its chunks (each one moof + mdat, in order of decode time). */
 export function encodeSegment(header: SegmentHeader, chunks: readonly Uint8Array[]): Buffer {
+  return joinSegment(encodeSegmentHead(header, chunks), chunks);
+}
+
+/** All of a payload but its media, which are kept apart until it is sent. */
+export function encodeSegmentHead(
+  header: SegmentHeader,
+  chunks: readonly Uint8Array[],
+): Uint8Array {
   const chunkBytes = chunks.map(({ byteLength }) => byteLength);
-  const mediaBytes = chunkBytes.reduce((sum, bytes) => sum + bytes, 0);
-  const head = Wire.encode({ ...header, scopes: header.scopes.map(scopeToWire), chunkBytes });
-  head.uint32(MEDIA_TAG).uint32(mediaBytes);
-  return Buffer.concat([head.finish(), ...chunks]);
+  return Wire.encode({ ...header, scopes: header.scopes.map(scopeToWire), chunkBytes }).finish();
+}
+
+/** The payload of a head and its media, in any number of pieces. */
+export function joinSegment(head: Uint8Array, media: readonly Uint8Array[]): Buffer {
+  const mediaBytes = media.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const tag = protobuf.Writer.create().uint32(MEDIA_TAG).uint32(mediaBytes).finish();
+  return Buffer.concat([head, tag, ...media]);
 }
 
 /** @throws DECODE_INVALID. Does not compare the SHA-256: that is the collector's. */
 export function decodeSegment(payload: Uint8Array): Segment {
   const { head, media } = parsed('segment', () => splitMedia(payload));
-  const wire = parsed('segment', () => Wire.decode(head));
-  if (wire.sealing)
-    throw new LenscapError('DECODE_INVALID', 'sealed segments are not taken in yet');
-  const total = wire.chunkBytes.reduce((sum, bytes) => sum + bytes, 0);
-  if (wire.chunkBytes.length === 0 || wire.chunkBytes.length > MAX_CHUNKS)
-    throw new LenscapError('DECODE_INVALID', `chunk_bytes has to hold 1 to ${MAX_CHUNKS} sizes`);
+  const decoded = decodeSegmentHead(head);
+  const total = decoded.chunkBytes.reduce((sum, bytes) => sum + bytes, 0);
   if (total !== media.byteLength)
     throw new LenscapError(
       'DECODE_INVALID',
       `chunks of ${total} bytes, media of ${media.byteLength}`,
     );
+  return { ...decoded, media };
+}
+
+/** What `encodeSegmentHead` gave. @throws DECODE_INVALID. */
+export function decodeSegmentHead(head: Uint8Array): Omit<Segment, 'media'> {
+  const wire = parsed('segment', () => Wire.decode(head));
+  if (wire.sealing)
+    throw new LenscapError('DECODE_INVALID', 'sealed segments are not taken in yet');
+  if (wire.chunkBytes.length === 0 || wire.chunkBytes.length > MAX_CHUNKS)
+    throw new LenscapError('DECODE_INVALID', `chunk_bytes has to hold 1 to ${MAX_CHUNKS} sizes`);
   return {
     streamId: hexId('stream_id', wire.streamId),
     sequence: whole('sequence', wire.sequence),
@@ -65,7 +83,6 @@ export function decodeSegment(payload: Uint8Array): Segment {
     scopes: scopes('scopes', wire.scopes),
     sha256: Uint8Array.from(bytesOf('sha256', wire.sha256, 32)),
     chunkBytes: wire.chunkBytes,
-    media,
   };
 }
 

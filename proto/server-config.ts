@@ -75,7 +75,7 @@ export const serverConfigSchema: Schema = {
       maxConnectionsPerAddress: integer('Open connections of one address.', 4096, 1, 100000),
       connectTimeoutMs: integer('From TCP to an accepted CONNECT, milliseconds.', 5000, 100, 60000),
       packetTimeoutMs: integer(
-        'From the first to the last byte of a packet, milliseconds.',
+        'Longest wait for each 64 KiB of a packet, or for its rest, milliseconds.',
         120000,
         100,
         3600000,

@@ -31,6 +31,8 @@ export interface Stream {
   readonly epoch: number;
   readonly scopes: readonly Scope[];
   readonly tracks: readonly Track[];
+  /** `startAtUs` is an estimate, at the earliest: the clock of the camera had not been set. */
+  readonly timeEstimated: boolean;
   /** ftyp + moov. */
   readonly init: Uint8Array;
 }
@@ -67,6 +69,7 @@ export function decodeStream(payload: Uint8Array): Stream {
     epoch: whole('epoch', wire.epoch, 1),
     scopes: held,
     tracks,
+    timeEstimated: wire.timeEstimated,
     init: Uint8Array.from(wire.init),
   };
 }

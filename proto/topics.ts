@@ -8,8 +8,10 @@ export const UP_NOUNS = [
   'stream',
   'segment',
   'gap',
+  'anchor',
   'applied',
   'info',
+  'health',
   'renewal',
   'released',
 ] as const;

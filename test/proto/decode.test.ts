@@ -1,9 +1,11 @@
 // Bad input to the decoders: refused with DECODE_INVALID, never a crash, never guessed.
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import { decodeAnchor } from '../../proto/anchor.ts';
 import { decodeClaimAnswer, decodeClaimRequest } from '../../proto/claim.ts';
 import { LenscapError } from '../../proto/errors.ts';
 import { decodeGap } from '../../proto/gap.ts';
+import { decodeHealth } from '../../proto/health.ts';
 import { decodeInfo } from '../../proto/info.ts';
 import { decodeReleased } from '../../proto/release.ts';
 import { decodeRenewal, decodeRenewed } from '../../proto/renewal.ts';
@@ -24,6 +26,8 @@ const decoders = {
   decodeRenewed,
   decodeReleased,
   decodeInfo,
+  decodeAnchor,
+  decodeHealth,
 };
 const header = {
   streamId: '0'.repeat(32),

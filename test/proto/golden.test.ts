@@ -1,6 +1,7 @@
 // The wire format is a promise to cameras in the field: these bytes may be added to, never changed.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import t from 'tap';
+import { decodeAnchor, encodeAnchor } from '../../proto/anchor.ts';
 import {
   decodeClaimAnswer,
   decodeClaimRequest,
@@ -9,6 +10,7 @@ import {
 } from '../../proto/claim.ts';
 import { decodeGap, encodeGap } from '../../proto/gap.ts';
 import { signGrant, verifyGrant } from '../../proto/grant.ts';
+import { decodeHealth, encodeHealth } from '../../proto/health.ts';
 import { encodeInfo } from '../../proto/info.ts';
 import { encodeReleased, signRelease, verifyRelease } from '../../proto/release.ts';
 import { encodeRenewal, encodeRenewed } from '../../proto/renewal.ts';
@@ -49,6 +51,7 @@ const stream = {
       channels: 1,
     },
   ],
+  timeEstimated: false,
   init: Buffer.from('init'),
 } as const;
 
@@ -58,6 +61,11 @@ const GOLDEN = {
     '313131312d323232322d343333332d383434342d3535353535353535353535351881c097d1edff96' +
     '0320c096b1022803320201023a1b080110011a0b617663312e3432633031662090bf0528800530e8' +
     '023a19080210021a096d7034612e34302e322090bf053880f70240017a04696e6974',
+  estimatedStream:
+    '0a203030303130323033303430353036303730383039306130623063306430653066122431313131' +
+    '313131312d323232322d343333332d383434342d3535353535353535353535351881c097d1edff96' +
+    '0320c096b1022803320201023a1b080110011a0b617663312e3432633031662090bf0528800530e8' +
+    '023a19080210021a096d7034612e34302e322090bf053880f702400148017a04696e6974',
   segment:
     '0a2030303031303230333034303530363037303830393061306230633064306530661881c097d1ed' +
     'ff960320c096b102288092f40138034201014a20abababababababababababababababababababab' +
@@ -74,6 +82,13 @@ const GOLDEN = {
     '1a203030303130323033303430353036303730383039306130623063306430653066220f434f4e53' +
       '454e545f4d495353494e47280132026e6f',
   ],
+  anchors: [
+    '0a2431313131313131312d323232322d343333332d383434342d3535353535353535353535351081' +
+      'c097d1edff960318c096b102',
+    '0a2431313131313131312d323232322d343333332d383434342d3535353535353535353535351081' +
+      'c097d1edff960318c096b1022001',
+  ],
+  health: ['080210012003288827', '080210021a0c53544f52455f4641494c4544'],
   applied: '08071081c097d1edff9603',
   grant:
     '0a530a1463616d2d6162636465666768696a6b6c6d6e6f7010031a04080110021a04080210032220' +
@@ -112,6 +127,33 @@ t.test('a stream has its golden bytes', async (t) => {
   const bytes = encodeStream(stream);
   t.equal(hex(bytes), GOLDEN.stream);
   t.same({ ...decodeStream(bytes), init: 'init' }, { ...stream, init: 'init' });
+});
+
+t.test('a stream of an estimated time has its golden bytes', async (t) => {
+  const bytes = encodeStream({ ...stream, timeEstimated: true });
+  t.equal(hex(bytes), GOLDEN.estimatedStream);
+  t.equal(decodeStream(bytes).timeEstimated, true);
+});
+
+t.test('an anchor has its golden bytes', async (t) => {
+  for (const [position, estimated] of [false, true].entries()) {
+    const anchor = { bootId, atUs: 1_790_000_000_000_001, monoUs: 5_000_000, estimated };
+    const bytes = encodeAnchor(anchor);
+    t.equal(hex(bytes), GOLDEN.anchors[position]);
+    t.same(decodeAnchor(bytes), anchor);
+  }
+});
+
+t.test('health has its golden bytes', async (t) => {
+  const spools = [
+    { state: 'on_flash', code: null, items: 3, bytes: 5000 },
+    { state: 'memory_only', code: 'STORE_FAILED', items: 0, bytes: 0 },
+  ] as const;
+  for (const [position, spool] of spools.entries()) {
+    const bytes = encodeHealth({ epoch: 2, spool });
+    t.equal(hex(bytes), GOLDEN.health[position]);
+    t.same(decodeHealth(bytes), { epoch: 2, spool });
+  }
 });
 
 t.test('a segment has its golden bytes and its media come last', async (t) => {
