@@ -1,15 +1,15 @@
 // Captures for as long as there is a permit, and hands on only what consent allows to keep.
 // Invariants: without a permit nothing of the capture exists; one capture at a time. What was
-// missed while the consent to pictures lasted is told to the capture, what was missed without it is
-// not.
+// missed while the consent to pictures lasted is told to the capture, even where the lease ran out;
+// what was missed without it is not.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { toLenscapError } from '../proto/errors.ts';
 import type { Gap } from '../proto/gap.ts';
 import type { SegmentHeader } from '../proto/segment.ts';
 import type { Stream } from '../proto/stream.ts';
-import type { Predecessor } from './capture/capture.ts';
-import type { LastPictures } from './capture/last-pictures.ts';
+import type { Capture, Predecessor } from './capture/capture.ts';
+import type { Mark } from './capture/outage.ts';
 import type { Gate } from './consent/gate.ts';
 import type { Permit } from './consent/permit.ts';
 import type { Spool } from './spool/spool.ts';
@@ -20,12 +20,11 @@ const RETRY_MS = 10_000;
 export interface CameraDeps {
   readonly gate: Pick<Gate, 'permit' | 'other' | 'onChange' | 'mayKeep'>;
   /** Captures under a permit until the signal (orderly) or the permit (at once) ends it. */
-  readonly capture: {
-    run(signal: AbortSignal, permit: Permit, after: Predecessor | null): Promise<void>;
-  };
+  readonly capture: Pick<Capture, 'run' | 'leaseEnded' | 'close'>;
   /** Whether there would be sound if it were permitted; else sound makes no difference. */
   readonly wantsSound: boolean;
-  readonly last: Pick<LastPictures, 'read' | 'save'>;
+  /** Up to where there are pictures of an earlier run of the agent; null for none. */
+  readonly before: Mark | null;
   readonly log: Logger;
 }
 
@@ -36,29 +35,42 @@ export class Camera {
 
   constructor(deps: CameraDeps) {
     this.#deps = deps;
-    const mark = deps.last.read();
-    if (mark !== null) this.#before = { epoch: mark.epoch, what: mark };
+    const { before } = deps;
+    if (before !== null) this.#before = { epoch: before.epoch, what: before };
   }
 
   /** Resolves when `signal` is aborted and the last segment is handed on. */
   async run(signal: AbortSignal): Promise<void> {
-    const { gate, last } = this.#deps;
+    const { gate, capture } = this.#deps;
     while (!signal.aborted) {
       const permit = gate.permit();
       if (permit !== null) await this.#captureUnder(permit, signal);
       else {
-        if (this.#before?.what === 'run') this.#before = null;
+        this.#capIsOn();
         await gate.other(null, signal).catch(() => undefined);
       }
     }
-    last.save();
+    if (gate.permit() === null) this.#capIsOn();
+    if (this.#predecessor() !== null) capture.close();
+  }
+
+  /** Where consent lasts all the same, the lease ran out. May be said again while it is so. */
+  #capIsOn(): void {
+    const before = this.#before;
+    const after = this.#predecessor();
+    if (before !== null && after !== null) {
+      this.#deps.capture.leaseEnded(after);
+      this.#before = { epoch: before.epoch, what: 'run' };
+    } else if (before?.what === 'run') this.#before = null;
   }
 
   async #captureUnder(permit: Permit, signal: AbortSignal): Promise<void> {
     const { gate, capture, log } = this.#deps;
     const replaced = new AbortController();
     const stopListening = gate.onChange(() => {
-      if (!this.#isEnough(permit, gate.permit())) replaced.abort();
+      const now = gate.permit();
+      if (now === null) this.#capIsOn();
+      if (!this.#isEnough(permit, now)) replaced.abort();
     });
     const end = AbortSignal.any([signal, replaced.signal]);
     const after = this.#predecessor();
@@ -93,24 +105,16 @@ export class Camera {
 }
 
 /** The spool as the capture sees it: what consent does not cover is dropped on the way. */
-export function consentedSink(
-  spool: Spool,
-  gate: Pick<Gate, 'mayKeep'>,
-  last: Pick<LastPictures, 'note'>,
-) {
+export function consentedSink(spool: Spool, gate: Pick<Gate, 'mayKeep'>) {
   return {
     stream: (stream: Stream): void => {
       if (gate.mayKeep(stream)) spool.stream(stream);
     },
     segment: (header: SegmentHeader, chunks: readonly Uint8Array[]): void => {
-      if (!gate.mayKeep(header)) return;
-      spool.segment(header, chunks);
-      last.note(header);
+      if (gate.mayKeep(header)) spool.segment(header, chunks);
     },
     gap: (gap: Gap): void => {
-      if (!gate.mayKeep({ epoch: gap.epoch, scopes: ['video'] })) return;
-      spool.gap(gap);
-      last.note(gap);
+      if (gate.mayKeep({ epoch: gap.epoch, scopes: ['video'] })) spool.gap(gap);
     },
   };
 }

@@ -64,3 +64,96 @@ export class KnownTime {
     return !isBehind;
   }
 }
+
+/** The time of what is captured. */
+export interface MediaTime extends Clock {
+  /** Whether `wallUs` is an estimate now, at the earliest: the clock has not been set. */
+  isEstimated(): boolean;
+}
+
+/** Up to where a recording went. Monotonic time is that of the boot. */
+export interface RecordedUntil {
+  readonly bootId: string;
+  readonly endMonoUs: number;
+  readonly endAtUs: number;
+}
+
+export interface MediaClockDeps {
+  readonly clock: Clock;
+  readonly time: Pick<KnownTime, 'isWallCredible' | 'floorUs'>;
+  /** Kernel boot id of now. */
+  readonly bootId: string;
+  /** What this board recorded last, by its own account; null for nothing. */
+  readonly last: RecordedUntil | null;
+  /** How much further it may have recorded, when it crashed; no reason to doubt the wall clock. */
+  readonly lastLagUs: number;
+}
+
+/** A wall clock falls behind the last recording by so much without being wrong: a leap second. */
+const SLACK_US = 1_000_000;
+/** A wall clock this near to a time that was just told is a right one. */
+const CONFIRMING_US = 300_000_000;
+/** 2100-01-01: past what the messages can carry, and what a broken clock chip shows. */
+const LATEST_US = 4_102_444_800_000_000;
+
+/**
+ * The wall clock, unless it is behind what has passed already: then an estimate, at the earliest, that
+ * goes on with the monotonic clock until the wall clock has passed it.
+ * INVARIANT: while the wall clock is unset, it runs evenly and not before the end of the last recording.
+ */
+export class MediaClock implements MediaTime {
+  readonly #deps: MediaClockDeps;
+  /** End of the last recording, on the line of this boot's monotonic time. */
+  #lastLessMonoUs: number;
+  #lagUs = 0;
+  #isBehind = false;
+
+  constructor(deps: MediaClockDeps) {
+    this.#deps = deps;
+    const { clock, bootId, last, lastLagUs } = deps;
+    if (last === null || last.endAtUs >= LATEST_US) this.#lastLessMonoUs = Number.NEGATIVE_INFINITY;
+    else {
+      // What passed while the machine was off, nobody knows.
+      const isSameBoot = last.bootId === bootId;
+      this.#lastLessMonoUs = last.endAtUs - (isSameBoot ? last.endMonoUs : clock.monoUs());
+      if (!isSameBoot) this.#lagUs = lastLagUs;
+    }
+  }
+
+  monoUs(): number {
+    return this.#deps.clock.monoUs();
+  }
+
+  wallUs(): number {
+    const wallUs = this.#deps.clock.wallUs();
+    return this.#isUnset(wallUs) ? this.#earliestUs() : wallUs;
+  }
+
+  isEstimated(): boolean {
+    return this.#isUnset(this.#deps.clock.wallUs());
+  }
+
+  /**
+   * The server has just told the time in a grant: a wall clock that agrees with it is right, whatever
+   * the last recording says, which may have been made with a clock in the future.
+   */
+  confirm(): void {
+    const { clock, time } = this.#deps;
+    if (Math.abs(clock.wallUs() - time.floorUs()) <= CONFIRMING_US)
+      this.#lastLessMonoUs = Number.NEGATIVE_INFINITY;
+  }
+
+  #earliestUs(): number {
+    const { clock, time } = this.#deps;
+    return Math.max(this.#lastLessMonoUs + this.#lagUs + clock.monoUs(), time.floorUs());
+  }
+
+  #isUnset(wallUs: number): boolean {
+    const { clock, time } = this.#deps;
+    // Both ways with a distance, so that a clock at the edge does not change its mind all the time.
+    const behindUs = this.#lastLessMonoUs + clock.monoUs() - wallUs;
+    const isBehind = behindUs > (this.#isBehind ? 0 : SLACK_US);
+    this.#isBehind = isBehind || !time.isWallCredible() || wallUs >= LATEST_US;
+    return this.#isBehind;
+  }
+}

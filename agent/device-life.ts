@@ -7,16 +7,20 @@ import type { Logger } from 'pino';
 import type { AgentConfig } from '../proto/agent-config.ts';
 import { Camera, consentedSink } from './camera.ts';
 import { Capture } from './capture/capture.ts';
-import { LastPictures } from './capture/last-pictures.ts';
+import { LAST_PICTURES_LAG_US, LastPictures } from './capture/last-pictures.ts';
+import { laterMark, type Mark } from './capture/outage.ts';
 import { wantsSound } from './capture/pipeline.ts';
-import type { Clock, KnownTime } from './clock.ts';
+import { type Clock, type KnownTime, MediaClock } from './clock.ts';
 import { Gate } from './consent/gate.ts';
 import { StoredCredentials } from './identity/credentials.ts';
 import type { Identity } from './identity/identity.ts';
 import { ReleaseOrder } from './identity/release.ts';
 import { Renewal } from './identity/renewal.ts';
 import { LAST_PICTURES } from './identity/state-files.ts';
-import { MemorySpool } from './spool/memory-spool.ts';
+import { Flash, spoolFolder } from './spool/flash.ts';
+import { SpoolQueue } from './spool/queue.ts';
+import { Anchoring } from './uplink/anchor.ts';
+import { HealthReport } from './uplink/health.ts';
 import { Info } from './uplink/info.ts';
 import { Uplink } from './uplink/uplink.ts';
 import { readVersion } from './version.ts';
@@ -41,15 +45,32 @@ export interface DeviceLifeDeps {
 
 export class DeviceLife {
   readonly #deps: DeviceLifeDeps;
-  readonly #spool: MemorySpool;
+  readonly #bootId = readBootId();
+  readonly #last: LastPictures;
+  /** Where the pictures of an earlier run ended. */
+  readonly #before: Mark | null;
+  readonly #mediaClock: MediaClock;
+  readonly #spool: SpoolQueue;
   readonly #gate: Gate;
 
   constructor(deps: DeviceLifeDeps) {
     const { config, identity, clock, time, log } = deps;
     this.#deps = deps;
-    this.#spool = new MemorySpool({
-      maxBytes: config.queue.maxBytes,
-      onOverflow: () => log.warn('the queue is full: the oldest segments are given up'),
+    this.#last = new LastPictures({
+      path: join(config.stateDir, LAST_PICTURES),
+      bootId: this.#bootId,
+      clock,
+      log: log.child({ part: 'camera' }),
+    });
+    const mark = this.#last.read();
+    this.#spool = this.#openSpool(mark);
+    this.#before = laterMark(mark, this.#spool.lastEnd, this.#bootId);
+    this.#mediaClock = new MediaClock({
+      clock,
+      time,
+      bootId: this.#bootId,
+      last: this.#before,
+      lastLagUs: LAST_PICTURES_LAG_US,
     });
     this.#gate = new Gate({
       stateDir: config.stateDir,
@@ -82,36 +103,49 @@ export class DeviceLife {
     try {
       await Promise.all([
         this.#gate.run(sent.signal),
+        this.#spool.run(end, sent.signal),
         uplink.run(captured.signal, gone.signal).finally(() => sent.abort()),
         camera.run(end).finally(() => captured.abort()),
       ]);
     } finally {
       change.removeEventListener('abort', onChange);
+      if (!this.#deps.isDeparting()) this.#last.save();
     }
   }
 
-  #camera(): Camera {
-    const { config, clock, random, log } = this.#deps;
-    const bootId = readBootId();
-    const last = new LastPictures({
-      path: join(config.stateDir, LAST_PICTURES),
-      bootId,
+  #openSpool(mark: Mark | null): SpoolQueue {
+    const { config, identity, clock, time } = this.#deps;
+    const log = this.#deps.log.child({ part: 'spool' });
+    const opened = Flash.open(spoolFolder(config.stateDir), identity.deviceId, log);
+    return new SpoolQueue({
+      config: config.spool,
+      flash: opened.flash,
+      opened,
       clock,
-      log: log.child({ part: 'camera' }),
+      bootId: this.#bootId,
+      floorUs: () => time.floorUs(),
+      usualUs: config.segment.durationMs * 1000,
+      mark,
+      onSafe: (safe) => this.#last.note(safe),
+      log,
     });
+  }
+
+  #camera(): Camera {
+    const { config, random, log } = this.#deps;
     const capture = new Capture({
       config,
       log: log.child({ part: 'capture' }),
-      clock,
+      clock: this.#mediaClock,
       random,
-      bootId,
-      sink: consentedSink(this.#spool, this.#gate, last),
+      bootId: this.#bootId,
+      sink: consentedSink(this.#spool, this.#gate),
     });
     return new Camera({
       gate: this.#gate,
       capture,
       wantsSound: wantsSound(config.source, config.audio),
-      last,
+      before: this.#before,
       log: log.child({ part: 'camera' }),
     });
   }
@@ -139,9 +173,11 @@ export class DeviceLife {
       random,
       grantTimeoutMs: GRANT_TIMEOUT_MS,
       errands: [
+        new Anchoring({ clock, time, bootId: this.#bootId, media: this.#mediaClock, log }),
         new Renewal({ identityPath, stateDir, credentials, time, log, random }),
         new ReleaseOrder({ identity, log, onRelease }),
         new Info({ gate: this.#gate, agentVersion: readVersion(), log }),
+        new HealthReport({ gate: this.#gate, spool: this.#spool, log }),
       ],
     });
   }

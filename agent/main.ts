@@ -11,6 +11,7 @@ import { loadAgentConfig } from './config/load.ts';
 import { type CommandDeps, claimBoard, resetBoard } from './identity/commands.ts';
 import { keepOutOfCoreDumps } from './identity/core-dump.ts';
 import { findIdentity, loadFactoryIdentity } from './identity/identity.ts';
+import { checkSpool, listSpool } from './spool/commands.ts';
 import { RELEASED_AT_US, readVersion } from './version.ts';
 
 const USAGE_EXIT = 64;
@@ -20,6 +21,10 @@ const STOP_SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 interface Options {
   readonly config: string;
+}
+
+interface SpoolOptions extends Options {
+  readonly json?: true;
 }
 
 function main(): void {
@@ -37,8 +42,8 @@ function main(): void {
       'after',
       '\nExit status: 0 done, or stopped as asked; 64 wrong usage, 65 the code cannot be read,\n' +
         '69 or 75 the server or the agent is not to be had now, 70 a bug, 73 the board has an\n' +
-        'identity, 74 the state folder cannot be used, 77 refused, 78 the configuration or the\n' +
-        'identity is not valid (restarting does not help).',
+        'identity, 74 the state folder cannot be used or the spool is damaged, 77 refused,\n' +
+        '78 the configuration or the identity is not valid (restarting does not help).',
     );
   withConfig(program.command('run'), 'capture and send until SIGTERM or SIGINT').action(run);
   withConfig(
@@ -52,6 +57,18 @@ function main(): void {
   withConfig(program.command('reset'), 'forget the owner: queue, consent and identity')
     .option('--yes', 'do not ask')
     .action(reset);
+  const spool = program.command('spool').description('look at what waits on flash, change nothing');
+  const asJson = ['--json', 'print one JSON document'] as const;
+  withConfig(spool.command('list'), 'list the records, without opening their media')
+    .option(...asJson)
+    .action(({ config, json }: SpoolOptions) =>
+      listSpool(loadAgentConfig(config).stateDir, json === true, say),
+    );
+  withConfig(spool.command('check'), 'open every record with its media, name each damaged one')
+    .option(...asJson)
+    .action(({ config, json }: SpoolOptions) =>
+      checkSpool(loadAgentConfig(config).stateDir, json === true, say),
+    );
   program.parseAsync().catch((error: unknown) => fail(error));
 }
 

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import type { Gap } from '../../proto/gap.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
-import type { Clock } from '../clock.ts';
+import type { MediaTime } from '../clock.ts';
 import { backoffMs, failuresInRow } from './backoff.ts';
 import { EncoderChoice } from './encoder-choice.ts';
 import { type Mark, Outage } from './outage.ts';
@@ -24,7 +24,7 @@ export interface CaptureSink {
 export interface CaptureDeps {
   readonly config: CaptureConfig;
   readonly log: Logger;
-  readonly clock: Clock;
+  readonly clock: MediaTime;
   /** From 0 up to 1. */
   readonly random: () => number;
   /** Kernel boot id, a UUID. */
@@ -76,6 +76,19 @@ export class Capture {
       await this.#rest(end, failures, either);
     }
     if (!permit.revoked.aborted) this.#outage.endAt(clock.monoUs());
+  }
+
+  /**
+   * There is no permit though consent to the pictures of `after` lasts: the lease ran out. The time
+   * until the next run, or until close(), becomes a Gap.
+   */
+  leaseEnded(after: Predecessor): void {
+    this.#outage.leaseEnded(after === 'run' ? null : after);
+  }
+
+  /** There will be no further run: hands over the Gap of a lease that ran out, if one lasts. */
+  close(): void {
+    this.#outage.endAt(this.#deps.clock.monoUs());
   }
 
   async #rest({ error, reason, isMicrophone }: Failed, failures: number, signal: AbortSignal) {

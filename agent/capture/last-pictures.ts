@@ -1,15 +1,27 @@
-// Up to where there are pictures, as it survives a restart of the agent, so that the time while it
-// was stopped becomes a Gap. One small file, replaced as a whole and never synced: it may be a few
-// seconds old after a crash. INVARIANT: it never stops a capture; what cannot be read is absent.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+// Up to where all that was captured is safe (stored by the server, or on flash), as it survives a
+// restart of the agent, so that the time while it was stopped becomes a Gap. INVARIANTS: it never
+// claims too much, and never stops a capture; what cannot be read is absent.
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { toLenscapError } from '../../proto/errors.ts';
 import { documentChecker } from '../../proto/validate.ts';
 import type { Clock } from '../clock.ts';
 import type { Mark } from './outage.ts';
 
-/** Least time between two writes, but for the last one. */
-const WRITE_EVERY_US = 2e6;
+/**
+ * Least time between two writes, but for the last one. Each costs 20 KiB of flash with blocks of 4 KiB,
+ * of which 16 are the journal's, so 0.3 MiB an hour.
+ */
+const WRITE_EVERY_US = 240e6;
+/** Time until the system has written what it was given, at the most. */
+const WRITE_BACK_US = 35e6;
+/** After a crash the board may have recorded so much further than what is read. */
+export const LAST_PICTURES_LAG_US = WRITE_EVERY_US + WRITE_BACK_US;
+/**
+ * Always as many, in place: a new file and a rename cost the flash three times as much and need room
+ * on a full disk; and one sector is written as a whole or not at all.
+ */
+const FILE_BYTES = 256;
 
 const whole = (minimum: number, maximum: number) => ({ type: 'integer', minimum, maximum });
 const checkMark = documentChecker<Mark>(
@@ -27,16 +39,6 @@ const checkMark = documentChecker<Mark>(
   'STORE_CORRUPT',
 );
 
-/** Of a segment or a Gap. */
-interface Stretch {
-  /** Absent: this one. */
-  readonly bootId?: string;
-  readonly startAtUs: number;
-  readonly startMonoUs: number;
-  readonly durationUs: number;
-  readonly epoch: number;
-}
-
 export interface LastPicturesDeps {
   readonly path: string;
   /** Kernel boot id, a UUID. */
@@ -48,6 +50,7 @@ export interface LastPicturesDeps {
 export class LastPictures {
   readonly #deps: LastPicturesDeps;
   #mark: Mark | undefined;
+  #written: Mark | undefined;
   #writtenMonoUs = Number.NEGATIVE_INFINITY;
   #isBroken = false;
 
@@ -58,37 +61,50 @@ export class LastPictures {
   /** What an earlier run of the agent left, or null. */
   read(): Mark | null {
     try {
-      return checkMark(JSON.parse(readFileSync(this.#deps.path, 'utf8')), 'the last pictures');
+      const text = readFileSync(this.#deps.path, 'latin1').slice(0, FILE_BYTES);
+      return checkMark(JSON.parse(text), 'the last pictures');
     } catch {
       return null;
     }
   }
 
-  /** The end of a segment or a Gap. One that began before this boot tells no time of it. */
-  note({ bootId, startMonoUs, startAtUs, durationUs, epoch }: Stretch): void {
-    if (bootId !== undefined && bootId !== this.#deps.bootId) return;
-    this.#mark = {
-      bootId: this.#deps.bootId,
-      endMonoUs: startMonoUs + durationUs,
-      endAtUs: startAtUs + durationUs,
-      epoch,
-    };
+  /** All that was captured up to here is safe. Only news of this boot counts. */
+  note(mark: Mark): void {
+    if (mark.bootId !== this.#deps.bootId) return;
+    if (this.#mark !== undefined && mark.endMonoUs <= this.#mark.endMonoUs) return;
+    this.#mark = mark;
     if (this.#deps.clock.monoUs() - this.#writtenMonoUs >= WRITE_EVERY_US) this.save();
   }
 
-  /** Writes what was noted, if anything. */
+  /** Writes what was noted, if anything. Not synced: after a crash it may be some seconds older. */
   save(): void {
-    if (this.#mark === undefined) return;
+    const mark = this.#mark;
+    if (mark === undefined || mark === this.#written) return;
     const { path, clock, log } = this.#deps;
     this.#writtenMonoUs = clock.monoUs();
     try {
-      writeFileSync(`${path}.new`, JSON.stringify(this.#mark), { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      overwrite(path, textOf(mark));
+      this.#written = mark;
       this.#isBroken = false;
     } catch (error) {
       const { code, message } = toLenscapError(error, 'STORE_FAILED');
-      if (!this.#isBroken) log.warn({ code }, `a stop of the agent will leave no gap: ${message}`);
+      if (!this.#isBroken)
+        log.warn({ code }, `a stop of the agent will leave a longer gap: ${message}`);
       this.#isBroken = true;
     }
+  }
+}
+
+function textOf({ bootId, endMonoUs, endAtUs, epoch }: Mark): Buffer {
+  const text = JSON.stringify({ bootId, endMonoUs, endAtUs, epoch });
+  return Buffer.from(text.padEnd(FILE_BYTES));
+}
+
+function overwrite(path: string, bytes: Buffer): void {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o600);
+  try {
+    writeSync(fd, bytes, 0, bytes.byteLength, 0);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ErrorCode } from '../../proto/errors.ts';
 import type { Gap, GapReason } from '../../proto/gap.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock, RecordedUntil } from '../clock.ts';
 
 export interface OutageDeps {
   readonly clock: Clock;
@@ -11,12 +11,17 @@ export interface OutageDeps {
   readonly onGap: (gap: Gap) => void;
 }
 
-/** Up to where there are pictures. Monotonic time is that of the boot. */
-export interface Mark {
-  readonly bootId: string;
-  readonly endMonoUs: number;
-  readonly endAtUs: number;
+/** Up to where there are pictures, and their consent epoch. */
+export interface Mark extends RecordedUntil {
   readonly epoch: number;
+}
+
+/** The later of two marks: by monotonic time within a boot, this boot before others, else by wall time. */
+export function laterMark(one: Mark | null, other: Mark | null, bootId: string): Mark | null {
+  if (one === null || other === null) return one ?? other;
+  if (one.bootId === other.bootId) return one.endMonoUs >= other.endMonoUs ? one : other;
+  if (one.bootId === bootId) return one;
+  return other.bootId === bootId || other.endAtUs > one.endAtUs ? other : one;
 }
 
 export class Outage {
@@ -44,13 +49,19 @@ export class Outage {
     this.begin(since === null ? 'capture_restarted' : 'agent_stopped', null);
   }
 
+  /** No pictures from now on, for the lease ran out while consent to them lasts. */
+  leaseEnded(since: Mark | null): void {
+    // A stop of the agent before that is told apart.
+    if (since !== null) this.resume(since.epoch, since);
+    this.begin('lease_expired', null);
+  }
+
   /**
    * The pictures ended. Later causes of the same outage change nothing, but for one: what the agent
-   * did itself ends where something else goes wrong.
+   * did itself, or had to, ends where something else goes wrong.
    */
   begin(reason: GapReason, code: ErrorCode | null): void {
-    if (isOwnDoing(this.#cause?.reason) && !isOwnDoing(reason))
-      this.endAt(this.#deps.clock.monoUs());
+    if (yieldsTo(this.#cause?.reason, reason)) this.endAt(this.#deps.clock.monoUs());
     this.#cause ??= { reason, code };
   }
 
@@ -95,6 +106,11 @@ export class Outage {
   }
 }
 
-function isOwnDoing(reason: GapReason | undefined): boolean {
+function yieldsTo(before: GapReason | undefined, reason: GapReason): boolean {
+  const isOver = before === 'lease_expired' || isRestart(before);
+  return isOver && reason !== before && !isRestart(reason);
+}
+
+function isRestart(reason: GapReason | undefined): boolean {
   return reason === 'agent_stopped' || reason === 'capture_restarted';
 }

@@ -5,7 +5,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Scope } from '../../proto/scopes.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream, Track } from '../../proto/stream.ts';
-import type { Clock } from '../clock.ts';
+import type { MediaTime } from '../clock.ts';
 import { BoxSplitter } from './box-splitter.ts';
 import { malformed } from './boxes.ts';
 import { type Fragment, mendDurations, parseFragment } from './fragment.ts';
@@ -13,7 +13,7 @@ import { parseMovie } from './movie.ts';
 import { type Chunk, type Cut, Segmenter, type SegmenterLimits } from './segmenter.ts';
 
 export interface RecorderDeps {
-  readonly clock: Clock;
+  readonly clock: MediaTime;
   readonly bootId: string;
   readonly epoch: number;
   readonly limits: SegmenterLimits;
@@ -27,6 +27,12 @@ export interface RecorderDeps {
 
 const MAX_BOX_BYTES = 8 << 20;
 
+interface RunningStream {
+  readonly id: string;
+  readonly wallLessMonoUs: number;
+  readonly timeEstimated: boolean;
+}
+
 export class Recorder {
   readonly #deps: RecorderDeps;
   readonly #splitter: BoxSplitter;
@@ -38,7 +44,7 @@ export class Recorder {
   #moof: { readonly box: Buffer; readonly fragment: Fragment } | undefined;
   /** Monotonic time of decode time zero: earliest arrival less decode time seen so far. */
   #zeroMonoUs = Number.POSITIVE_INFINITY;
-  #stream: { readonly id: string; readonly wallLessMonoUs: number } | undefined;
+  #stream: RunningStream | undefined;
   #sequence = 0;
   #isClosed = false;
 
@@ -134,13 +140,17 @@ export class Recorder {
     );
   }
 
-  /** The stream of the next segment: a new one at the start and after a jump of the wall clock. */
-  #streamInForce(): { readonly id: string; readonly wallLessMonoUs: number } {
-    const { clock, clockJumpUs, bootId, epoch, onStream } = this.#deps;
+  /**
+   * The stream of the next segment: a new one at the start, after a jump of the wall clock, and when
+   * its time begins or ceases to be an estimate.
+   */
+  #streamInForce(): RunningStream {
+    const { clock, bootId, epoch, onStream } = this.#deps;
     const wallLessMonoUs = clock.wallUs() - clock.monoUs();
+    const timeEstimated = clock.isEstimated();
     const current = this.#stream;
-    if (current && Math.abs(wallLessMonoUs - current.wallLessMonoUs) <= clockJumpUs) return current;
-    const next = { id: randomBytes(16).toString('hex'), wallLessMonoUs };
+    if (current && this.#goesOn(current, wallLessMonoUs, timeEstimated)) return current;
+    const next = { id: randomBytes(16).toString('hex'), wallLessMonoUs, timeEstimated };
     this.#stream = next;
     this.#sequence = 0;
     // Decode times of a machine that has just been booted may lie before its zero.
@@ -153,9 +163,15 @@ export class Recorder {
       epoch,
       scopes: this.#scopes,
       tracks: this.#tracks,
+      timeEstimated,
       init: this.#init,
     });
     return next;
+  }
+
+  #goesOn(current: RunningStream, wallLessMonoUs: number, timeEstimated: boolean): boolean {
+    const jumpUs = Math.abs(wallLessMonoUs - current.wallLessMonoUs);
+    return jumpUs <= this.#deps.clockJumpUs && timeEstimated === current.timeEstimated;
   }
 }
 

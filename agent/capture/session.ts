@@ -7,7 +7,7 @@ import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import type { GapReason } from '../../proto/gap.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
-import type { Clock } from '../clock.ts';
+import type { MediaTime } from '../clock.ts';
 import { CaptureProcess } from './capture-process.ts';
 import type { EncoderChoice } from './encoder-choice.ts';
 import { captureError, redact } from './faults.ts';
@@ -30,7 +30,7 @@ export interface Permit {
 export interface SessionDeps {
   readonly config: CaptureConfig;
   readonly log: Logger;
-  readonly clock: Clock;
+  readonly clock: MediaTime;
   readonly bootId: string;
   readonly encoders: EncoderChoice;
   readonly childEnv: Readonly<Record<string, string>>;

@@ -54,9 +54,9 @@ export function crossFaults(config: AgentConfig): string[] {
       `/audio/source: a source of type ${type} has no sound of its own; use "alsa" or "none"`,
     );
   const segmentBytes = largestSegmentBytes(config);
-  if (config.queue.maxBytes < 2 * segmentBytes)
+  if (config.spool.memoryBytes < 2 * segmentBytes)
     faults.push(
-      `/queue/maxBytes: must hold two segments, ${2 * segmentBytes} bytes at this bit rate and duration`,
+      `/spool/memoryBytes: must hold two segments, ${2 * segmentBytes} bytes at this bit rate and duration`,
     );
   return faults;
 }

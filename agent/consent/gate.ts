@@ -59,6 +59,8 @@ export class Gate {
   constructor(deps: GateDeps) {
     this.#deps = deps;
     this.#restore();
+    // What an erasure before a restart did not get to.
+    if (this.#state !== null) deps.retain((item) => this.mayKeep(item));
     this.#settle();
     if (this.#permit === null) deps.log.info({ cap: 'on' }, 'the lens cap is on');
   }
@@ -190,7 +192,10 @@ export class Gate {
       return { outcome: 'unsaved', epoch };
     }
     this.#deps.log.info({ epoch, scopes, leaseS: grant.leaseS }, 'a grant is in force');
+    const isFirst = this.#state === null;
     this.#obey(grant);
+    // Without a grant on disk nobody could judge what an earlier run left.
+    if (isFirst) this.#deps.retain((item) => this.mayKeep(item));
     return { outcome: 'applied', epoch };
   }
 

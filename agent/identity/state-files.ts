@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { isInstanceId } from '../../proto/topics.ts';
 import { removeFile, storeError } from '../durable-file.ts';
+import { eraseSpool } from '../spool/flash.ts';
 
 export const LAST_PICTURES = 'last-pictures';
 const INSTANCE = 'instance';
@@ -21,6 +22,7 @@ export function makeStateDir(stateDir: string): void {
 
 /** Erases what an owner left: after it the folder tells nothing of him. @throws STORE_FAILED. */
 export function eraseOwnership(stateDir: string): void {
+  eraseSpool(stateDir);
   for (const name of OF_AN_OWNERSHIP) removeFile(join(stateDir, name));
 }
 

@@ -2,28 +2,27 @@
 import { randomBytes } from 'node:crypto';
 import type { ErrorCode } from '../../proto/errors.ts';
 import type { Gap, GapReason } from '../../proto/gap.ts';
-import type { SegmentHeader } from '../../proto/segment.ts';
 
 /** Pieces this close to each other are one stretch: rounding, not missing pictures. */
 const TOLERANCE_US = 500_000;
 
-/** The Gap in place of a segment. */
+/** A stretch of captured time, on both clocks of its boot. */
+export interface Stretch {
+  readonly bootId: string;
+  readonly startAtUs: number;
+  readonly startMonoUs: number;
+  readonly durationUs: number;
+  readonly epoch: number;
+}
+
+/** The Gap in place of what was captured. */
 export function gapOver(
-  header: SegmentHeader,
-  bootId: string,
+  { bootId, startAtUs, startMonoUs, durationUs, epoch }: Stretch,
   reason: GapReason,
-  code: ErrorCode,
+  code: ErrorCode | null,
 ): Gap {
-  return {
-    gapId: randomBytes(16).toString('hex'),
-    bootId,
-    startAtUs: header.startAtUs,
-    startMonoUs: header.startMonoUs,
-    durationUs: header.durationUs,
-    reason,
-    epoch: header.epoch,
-    code,
-  };
+  const gapId = randomBytes(16).toString('hex');
+  return { gapId, bootId, startAtUs, startMonoUs, durationUs, reason, epoch, code };
 }
 
 /** Whether `next` goes on where `gap` ends, for the same reason. */
@@ -44,4 +43,37 @@ export function joined(first: Gap, second: Gap): Gap {
     second.startMonoUs + second.durationUs,
   );
   return { ...first, durationUs: endMonoUs - first.startMonoUs };
+}
+
+/**
+ * The time of `count` segments that cannot be read any more, between what is known before and after
+ * them; rather too long than too short, since what is stored counts before any Gap. Null when nothing
+ * is known.
+ * @param usualUs length of a segment, where no neighbour tells it.
+ */
+export function unreadable(
+  before: Stretch | undefined,
+  after: Stretch | undefined,
+  count: number,
+  usualUs: number,
+): Stretch | null {
+  if (before === undefined) return after === undefined ? null : aheadOf(after, count, usualUs);
+  const startMonoUs = before.startMonoUs + before.durationUs;
+  const startAtUs = before.startAtUs + before.durationUs;
+  const isSameBoot = before.bootId === after?.bootId;
+  const betweenUs = isSameBoot ? after.startMonoUs - startMonoUs : 0;
+  const guessUs = count * Math.max(before.durationUs, usualUs);
+  const durationUs = betweenUs > 0 ? betweenUs : guessUs;
+  return { ...before, startMonoUs, startAtUs, durationUs };
+}
+
+function aheadOf(after: Stretch, count: number, usualUs: number): Stretch {
+  const guessUs = count * Math.max(after.durationUs, usualUs);
+  const durationUs = Math.max(1, Math.min(guessUs, after.startMonoUs));
+  return {
+    ...after,
+    startMonoUs: Math.max(0, after.startMonoUs - durationUs),
+    startAtUs: Math.max(0, after.startAtUs - durationUs),
+    durationUs,
+  };
 }

@@ -2,10 +2,14 @@
 // acknowledged (`free`), covered by a Gap, or erased because consent or the server says so.
 import type { ErrorCode } from '../../proto/errors.ts';
 import type { Gap } from '../../proto/gap.ts';
+import type { SpoolHealth } from '../../proto/health.ts';
 import type { Scope } from '../../proto/scopes.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { Target } from '../../proto/verdict.ts';
+
+/** What is known of a segment that waits, wherever its media are. */
+export type SegmentNote = Omit<SegmentHeader, 'decodeStartUs' | 'sha256'>;
 
 /** Something to be sent. `id` names it for as long as this process runs. */
 export type SpoolItem =
@@ -13,9 +17,9 @@ export type SpoolItem =
   | {
       readonly kind: 'segment';
       readonly id: number;
-      readonly header: SegmentHeader;
-      /** The chunks, or undefined when the segment was erased in the meantime. */
-      readonly media: () => Promise<readonly Uint8Array[] | undefined>;
+      readonly header: SegmentNote;
+      /** The Segment message, or undefined when it was erased meanwhile or cannot be read back. */
+      readonly payload: () => Promise<Uint8Array | undefined>;
     }
   | { readonly kind: 'gap'; readonly id: number; readonly gap: Gap };
 
@@ -24,6 +28,12 @@ export interface Captured {
   readonly scopes: readonly Scope[];
 }
 
+/**
+ * `live`: what was handed in within the last `flushAfterMs`, the oldest of it first. `backlog`: what
+ * waits for longer, in order. `gaps`: Gaps alone, in order, live or not.
+ */
+export type Lane = 'live' | 'backlog' | 'gaps';
+
 export interface Spool {
   /** A stream comes before its segments; it is kept while it is the last one or has segments here. */
   stream(stream: Stream): void;
@@ -31,10 +41,11 @@ export interface Spool {
   gap(gap: Gap): void;
 
   /**
-   * The next item in order, from now on in flight; undefined when there is none or when it has to
-   * wait for its stream to be acknowledged.
+   * The next item of a lane, from now on in flight; undefined when there is none or when it has to
+   * wait for its stream to be acknowledged. The stream of a segment comes before it in any lane but
+   * `gaps`.
    */
-  next(): SpoolItem | undefined;
+  next(lane: Lane): SpoolItem | undefined;
   /** Acknowledged by the server: the copy goes. An id that is not there any more is fine. */
   free(id: number): void;
   /** Not taken in: to be sent again, in its old place. */
@@ -48,11 +59,13 @@ export interface Spool {
    * @param cover the code for the Gap in its place; null for none.
    */
   refuse(target: Target, cover: ErrorCode | null): void;
-  /** Erases what may not be kept, in flight or not, without a Gap. */
+  /** Erases what may not be kept, in flight or not, on flash too, without a Gap; done on return. */
   retain(mayKeep: (item: Captured) => boolean): void;
 
-  /** Calls back after something was handed in or erased. Returns how to stop that. */
+  /** Calls back after something was handed in, given back or erased. Returns how to stop that. */
   onChange(listener: () => void): () => void;
-  /** Items that are not yet acknowledged, and the bytes they take. */
+  /** Items that are not yet acknowledged, and the bytes they take, in memory and on flash. */
   held(): { readonly items: number; readonly bytes: number };
+  /** How it is; `onChange` tells of a change of its state. */
+  health(): SpoolHealth;
 }

@@ -24,6 +24,26 @@ export function isUntrusted(cause: unknown): boolean {
   return OTHER_AUTHORITY.has(code) || code === 'ERR_TLS_CERT_ALTNAME_INVALID';
 }
 
+/** What does not speak TLS, or not the version that the server speaks: a box on the way. */
+const OTHER_PROTOCOL =
+  /^(EPROTO|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|UNSUPPORTED_PROTOCOL|HTTP_REQUEST|UNEXPECTED_MESSAGE|BAD_RECORD_TYPE|.*ALERT_PROTOCOL_VERSION|.*ALERT_HANDSHAKE_FAILURE))$/;
+const PORTAL = 'if this network has a log-in page, log in there first';
+/** What the system says of a network, in words. */
+const NETWORK: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'there is no such name; check the server address and the name server (DNS)',
+  EAI_NODATA: 'the name has no address; check the server address and the name server (DNS)',
+  EAI_AGAIN: 'the name server (DNS) does not answer; the network may be down',
+  EAI_FAIL: 'the name server (DNS) failed',
+  ENETUNREACH: 'there is no route to the server; the network is down',
+  EHOSTUNREACH: 'there is no route to the server; something on the way is down',
+  ENETDOWN: 'the network is down',
+  EADDRNOTAVAIL: 'this camera has no address on the network',
+  ECONNREFUSED: 'nothing listens there; the server may be down, or the port wrong',
+  ETIMEDOUT: 'nothing answers at that address; a firewall may be in the way',
+  ECONNRESET: 'the connection was reset',
+  EPIPE: 'the connection was broken',
+};
+
 /** An UPLINK_LOST or IDENTITY_REFUSED with what is known about the cause. */
 export function lostBecause(cause: unknown): LenscapError {
   if (cause instanceof LenscapError) return cause;
@@ -36,18 +56,20 @@ export function lostBecause(cause: unknown): LenscapError {
       `the server does not know this certificate (${String(code)}): it may be revoked or expired, or the camera suspended; its owner can admit it again with a new setup code`,
       options,
     );
-  if (isUntrusted(cause))
-    return new LenscapError(
-      'UPLINK_LOST',
-      `this is not the right server (${name}); nothing was sent to it`,
-      options,
-    );
+  const words = wordsFor(cause, name);
+  const said = cause instanceof Error ? cause.message || name : String(cause);
+  return new LenscapError(
+    'UPLINK_LOST',
+    words === undefined ? said : `${words} (${name})`,
+    options,
+  );
+}
+
+function wordsFor(cause: unknown, name: string): string | undefined {
+  if (isUntrusted(cause)) return `this is not the right server; nothing was sent to it; ${PORTAL}`;
   if (WRONG_DATE.has(name))
-    return new LenscapError(
-      'UPLINK_LOST',
-      `the server's certificate is not valid today (${name}); check the clock of this camera`,
-      options,
-    );
-  const why = cause instanceof Error ? cause.message || name : String(cause);
-  return new LenscapError('UPLINK_LOST', why, options);
+    return "the server's certificate is not valid today; check the clock of this camera";
+  if (OTHER_PROTOCOL.test(name))
+    return `what answers there is not the server; nothing was sent to it; ${PORTAL}`;
+  return Object.hasOwn(NETWORK, name) ? NETWORK[name] : undefined;
 }

@@ -1,19 +1,21 @@
 // What happens on one connection: grants in, items out, verdicts obeyed.
 // Invariants: nothing is published before a grant of this very connection was obeyed; at most
-// `window` items are unacknowledged; an item is freed by its PUBACK alone, and a verdict that came
-// before the PUBACK wins over it.
+// `window` items are unacknowledged; what happens now goes before what waited; an item is freed by
+// its PUBACK alone, and a verdict that came before the PUBACK wins over it.
 
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../../proto/agent-config.ts';
-import { type ErrorCode, type LenscapError, toLenscapError } from '../../proto/errors.ts';
-import type { DownNoun } from '../../proto/topics.ts';
+import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
+import type { DownNoun, UpNoun } from '../../proto/topics.ts';
 import { decodeVerdict, encodeApplied, type Verdict } from '../../proto/verdict.ts';
 import type { Clock } from '../clock.ts';
-import type { Captured, Spool, SpoolItem } from '../spool/spool.ts';
-import { backoffMs } from './backoff.ts';
+import type { Captured, Lane, Spool, SpoolItem } from '../spool/spool.ts';
 import type { DeviceSession } from './device-session.ts';
 import type { Errand } from './errand.ts';
-import { capturedIn, coverOf, isSameTarget, type Message, messageOf, targetOf } from './message.ts';
+import { type Flight, Flights } from './flights.ts';
+import { capturedIn, coverOf, type Message, messageOf, targetOf } from './message.ts';
+import { isMetered } from './network.ts';
+import { Retries } from './retries.ts';
 
 export interface DeliveryDeps {
   readonly config: AgentConfig['uplink'];
@@ -33,24 +35,25 @@ export interface DeliveryDeps {
   readonly grantTimeoutMs: number;
 }
 
-interface Flight {
-  readonly item: SpoolItem;
-  /** Set by a verdict that asks for the item again. */
-  retry: ErrorCode | null;
-}
+/**
+ * How a connection ended: an error; `again`: another one is wanted at once; `done`: after a stop
+ * nothing is left that may be sent, or it was cut.
+ */
+export type Ending = LenscapError | 'again' | 'done';
 
 export class Delivery {
   readonly #deps: DeliveryDeps;
-  readonly #flights = new Map<number, Flight>();
-  /** How often the server asked for an item again. */
-  readonly #refusals = new Map<number, number>();
+  readonly #flights: Flights;
+  readonly #retries: Retries;
   #wake = Promise.withResolvers<void>();
   #isSynced = false;
   #epochToReport: number | undefined;
   /** The lease ran out: wait for the gate. */
   #isHeld = false;
-  #pause: NodeJS.Timeout | undefined;
+  #isOpened = false;
+  #isMetered = false;
   #over: LenscapError | undefined;
+  #hasSent = false;
   #delivered = 0;
   #session: DeviceSession | undefined;
   #wasWithdrawn = false;
@@ -58,7 +61,11 @@ export class Delivery {
   #errands: Promise<unknown> | undefined;
 
   constructor(deps: DeliveryDeps) {
+    const { config, random } = deps;
     this.#deps = deps;
+    const wake = () => this.#wake.resolve();
+    this.#retries = new Retries(config, random, wake);
+    this.#flights = new Flights({ ...config, onRested: wake });
   }
 
   /** Items acknowledged so far. */
@@ -66,9 +73,9 @@ export class Delivery {
     return this.#delivered;
   }
 
-  /** Whether the connection was cut to keep back what was withdrawn while it was being sent. */
-  get wasWithdrawn(): boolean {
-    return this.#wasWithdrawn;
+  /** Whether items were sent and none of them was acknowledged. */
+  get isFruitless(): boolean {
+    return this.#hasSent && this.#delivered === 0;
   }
 
   /** What the server says, in order of arrival; may come before run(). */
@@ -79,18 +86,20 @@ export class Delivery {
     this.#wake.resolve();
   }
 
+  /** Nothing is unsent any more. */
+  drained(): void {
+    this.#wake.resolve();
+  }
+
   /**
-   * Sends until the connection is lost (resolves with why), or until `stop` is aborted and nothing
-   * waits, or an errand asks for a new connection, or `cut` is aborted (resolves with null).
-   * Everything in flight is given back.
+   * Sends until the connection is lost, or until `stop` is aborted and nothing waits that may be
+   * sent, or an errand asks for a new connection, or `cut` is aborted. Everything in flight is given
+   * back.
    */
-  async run(
-    session: DeviceSession,
-    stop: AbortSignal,
-    cut: AbortSignal,
-  ): Promise<LenscapError | null> {
+  async run(session: DeviceSession, stop: AbortSignal, cut: AbortSignal): Promise<Ending> {
     const { spool, gate, grantTimeoutMs } = this.#deps;
     this.#session = session;
+    this.#lookAtNetwork(session);
     const wake = () => this.#wake.resolve();
     const ending = new AbortController();
     const options = { signal: ending.signal };
@@ -114,14 +123,14 @@ export class Delivery {
       return await this.#work(session, stop, cut, ending.signal);
     } finally {
       clearTimeout(grantTimer);
-      clearTimeout(this.#pause);
+      this.#retries.end();
       ending.abort();
       for (const stopOne of stopListening) stopOne();
       if (cut.aborted) session.drop(new Error('stopped'));
       else await session.close();
       await lost;
       await this.#errands;
-      this.#flights.clear();
+      this.#flights.end();
       spool.giveBackAll();
     }
   }
@@ -131,20 +140,32 @@ export class Delivery {
     stop: AbortSignal,
     cut: AbortSignal,
     ending: AbortSignal,
-  ): Promise<LenscapError | null> {
+  ): Promise<Ending> {
     while (!cut.aborted) {
       this.#wake = Promise.withResolvers<void>();
-      if (this.#over) return this.#over;
+      if (this.#over) return this.#wasWithdrawn ? 'again' : this.#over;
       await this.#fill(session);
       if (this.#isSynced) this.#errands ??= this.#runErrands(session, ending);
-      if (this.#flights.size === 0 && (this.#isLeaving || this.#isDone(stop))) return null;
+      if (this.#flights.size === 0 && this.#isLeaving) return 'again';
+      if (this.#flights.size === 0 && this.#isDone(stop)) return 'done';
       await this.#wake.promise;
     }
-    return null;
+    return 'done';
   }
 
   #isDone(stop: AbortSignal): boolean {
-    return stop.aborted && this.#deps.spool.held().items === 0;
+    if (!stop.aborted) return false;
+    // What else waits has to wait for another network.
+    const isSent = this.#isMetered && this.#isSynced && !this.#retries.isPausing;
+    return isSent || this.#deps.spool.held().items === 0;
+  }
+
+  #lookAtNetwork({ networkInterface }: DeviceSession): void {
+    const { config, log } = this.#deps;
+    if (networkInterface === undefined || !isMetered(networkInterface, config.meteredInterfaces))
+      return;
+    this.#isMetered = true;
+    log.info({ networkInterface }, 'this network costs by volume: recordings wait for another one');
   }
 
   #runErrands(session: DeviceSession, signal: AbortSignal): Promise<unknown> {
@@ -159,20 +180,38 @@ export class Delivery {
   }
 
   async #fill(session: DeviceSession): Promise<void> {
+    if (!this.#isSynced) return;
+    this.#open(session);
     this.#reportEpoch(session);
-    while (this.#maySendMore()) {
-      const item = this.#deps.spool.next();
-      if (item === undefined) return;
-      const message = await messageOf(item);
+    for (;;) {
+      const next = this.#next(session);
+      if (next === undefined) return;
+      const message = await messageOf(next.item);
       if (message === undefined) continue;
-      if (this.#isAllowed(item)) this.#publish(session, item, message);
+      if (this.#isAllowed(next.item)) this.#publish(session, next.item, next.lane, message);
     }
   }
 
-  #maySendMore(): boolean {
-    const isHindered =
-      this.#isHeld || this.#isLeaving || this.#pause !== undefined || this.#over !== undefined;
-    return this.#isSynced && !isHindered && this.#flights.size < this.#deps.config.window;
+  /** What has to come before anything else. */
+  #open(session: DeviceSession): void {
+    if (this.#isOpened) return;
+    this.#isOpened = true;
+    for (const errand of this.#deps.errands) {
+      const opening = errand.opening?.() ?? null;
+      if (opening !== null) this.#tell(session, opening.noun, opening.payload);
+    }
+  }
+
+  /** The next item, from now on in flight. */
+  #next(session: DeviceSession): { readonly item: SpoolItem; readonly lane: Lane } | undefined {
+    const isHindered = this.#isHeld || this.#isLeaving || this.#retries.isPausing;
+    if (isHindered || this.#over !== undefined) return undefined;
+    const lanes = this.#flights.lanes(this.#isMetered, session.unsentBytes());
+    for (const lane of lanes) {
+      const item = this.#deps.spool.next(lane);
+      if (item !== undefined) return { item, lane };
+    }
+    return undefined;
   }
 
   /** The last look at consent before an item leaves. */
@@ -186,10 +225,10 @@ export class Delivery {
     return false;
   }
 
-  #publish(session: DeviceSession, item: SpoolItem, { noun, payload }: Message): void {
-    const flight: Flight = { item, retry: null };
-    this.#flights.set(item.id, flight);
-    this.#deps.log.debug({ noun, bytes: payload.byteLength }, 'sent');
+  #publish(session: DeviceSession, item: SpoolItem, lane: Lane, { noun, payload }: Message): void {
+    const flight = this.#flights.begin(item, lane);
+    this.#hasSent = true;
+    this.#deps.log.debug({ noun, lane, bytes: payload.byteLength }, 'sent');
     session
       .publish(noun, payload)
       .then(() => this.#acknowledged(flight))
@@ -198,30 +237,19 @@ export class Delivery {
       .finally(() => this.#wake.resolve());
   }
 
-  #acknowledged({ item, retry }: Flight): void {
-    this.#flights.delete(item.id);
+  #acknowledged(flight: Flight): void {
+    const { spool, log } = this.#deps;
+    const { item, retry } = flight;
+    this.#flights.acknowledged(flight);
     if (retry !== null) {
-      this.#deps.spool.giveBack(item.id);
-      this.#pauseFor(item.id, retry);
+      spool.giveBack(item.id);
+      this.#retries.asked(item.id, retry);
       return;
     }
     this.#delivered += 1;
-    this.#refusals.delete(item.id);
-    this.#deps.spool.free(item.id);
-  }
-
-  /** The first time a stream is unknown it helps to send it; anything else needs time. */
-  #pauseFor(id: number, code: ErrorCode): void {
-    const { config, random } = this.#deps;
-    const count = (this.#refusals.get(id) ?? 0) + 1;
-    this.#refusals.set(id, count);
-    const attempt = code === 'STREAM_UNKNOWN' ? count - 2 : count - 1;
-    if (attempt < 0 || this.#pause !== undefined) return;
-    const waitMs = Math.max(config.backoffMinMs / 2, backoffMs(attempt, config, random));
-    this.#pause = setTimeout(() => {
-      this.#pause = undefined;
-      this.#wake.resolve();
-    }, waitMs);
+    this.#retries.settled(item.id);
+    log.debug({ target: targetOf(item) }, 'acknowledged');
+    spool.free(item.id);
   }
 
   #reportEpoch(session: DeviceSession): void {
@@ -231,9 +259,13 @@ export class Delivery {
       atUs: this.#deps.clock.wallUs(),
     });
     this.#epochToReport = undefined;
+    this.#tell(session, 'applied', payload);
+  }
+
+  #tell(session: DeviceSession, noun: UpNoun, payload: Uint8Array): void {
     session
-      .publish('applied', payload)
-      .catch((error: unknown) => this.#deps.log.debug({ err: error }, 'not acknowledged'));
+      .publish(noun, payload)
+      .catch((error: unknown) => this.#deps.log.debug({ noun, err: error }, 'not acknowledged'));
   }
 
   #receiveGrant(payload: Uint8Array): void {
@@ -247,10 +279,10 @@ export class Delivery {
   /** On a slow line the rest of a withdrawn item would still leave, and the report behind it. */
   #keepBackWithdrawn(): void {
     const { gate } = this.#deps;
-    const flights = [...this.#flights.values()];
     if (this.#session === undefined || this.#session.unsentBytes() === 0) return;
-    if (flights.every(({ item }) => gate.mayKeep(capturedIn(item)))) return;
+    if (this.#flights.every((captured) => gate.mayKeep(captured))) return;
     this.#wasWithdrawn = true;
+    this.#deps.log.info('connecting anew, to keep back what was withdrawn while it was being sent');
     this.#session.drop(new Error('consent was withdrawn for what was being sent'));
   }
 
@@ -269,8 +301,7 @@ export class Delivery {
       spool.refuse(target, coverOf(verdict));
       return;
     }
-    for (const flight of this.#flights.values())
-      if (isSameTarget(targetOf(flight.item), target)) flight.retry = code;
+    this.#flights.askAgain(target, code);
     if (code === 'STREAM_UNKNOWN' && target.kind === 'segment') spool.resendStream(target.streamId);
   }
 }

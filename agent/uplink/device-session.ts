@@ -1,5 +1,6 @@
 // A session as a device: shows its certificate, names this run of the agent, hears what the server has
 // to say to this device alone.
+import { networkInterfaces } from 'node:os';
 import type { LenscapError } from '../../proto/errors.ts';
 import {
   DOWN_NOUNS,
@@ -12,6 +13,7 @@ import {
 import type { KnownTime } from '../clock.ts';
 import { lostBecause } from './cause.ts';
 import { type Address, dial, type Pair } from './dial.ts';
+import { interfaceOf } from './network.ts';
 import { openSession } from './session.ts';
 
 /** What of an identity a connection needs. */
@@ -29,15 +31,21 @@ export interface DeviceSessionDeps {
   readonly keepaliveS: number;
   readonly connectTimeoutMs: number;
   readonly ackTimeoutMs: number;
+  /** Kilobits per second; absent or 0: no limit. */
+  readonly maxKbps?: number;
   readonly time: Pick<KnownTime, 'isWallCredible'>;
   /** Absent: nothing is subscribed to. */
   readonly onMessage?: (noun: DownNoun, payload: Uint8Array) => void;
+  /** Called whenever nothing is unsent any more. */
+  readonly onDrained?: () => void;
 }
 
 export interface DeviceSession {
   /** Resolves when the server has acknowledged. @throws UPLINK_LOST, IDENTITY_REFUSED. */
   publish(noun: UpNoun, payload: Uint8Array): Promise<void>;
   readonly lost: Promise<LenscapError>;
+  /** The network interface it goes over; undefined when that is not known. */
+  readonly networkInterface: string | undefined;
   unsentBytes(): number;
   drop(cause: Error): void;
   close(): Promise<void>;
@@ -57,6 +65,7 @@ export async function openDeviceSession(
     signal.throwIfAborted();
     throw lostBecause(error);
   });
+  const networkInterface = interfaceOf(socket.localAddress ?? '', networkInterfaces());
   const session = await openSession(
     {
       ...limits,
@@ -75,6 +84,7 @@ export async function openDeviceSession(
   return {
     publish: (noun, payload) => session.publish(upTopic(deviceId, noun), payload),
     lost: session.lost,
+    networkInterface,
     unsentBytes: () => session.unsentBytes(),
     drop: (cause) => session.drop(cause),
     close: () => session.close(),

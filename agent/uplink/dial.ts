@@ -96,6 +96,14 @@ function chainOf(leaf: PeerCertificate): Buffer[] {
   return chain;
 }
 
+/** How far a connection has come, and what its silence means then. */
+type Step = keyof typeof SILENCE;
+const SILENCE = {
+  lookup: 'the name server does not answer',
+  connect: 'nothing answers at that address; a firewall may be in the way',
+  handshake: 'what answers there says nothing; it may not be the server',
+} as const;
+
 async function shakeHands(
   { host, port }: Address,
   options: ConnectionOptions,
@@ -114,8 +122,15 @@ async function shakeHands(
   });
   const onAbort = () => reject(signal.reason);
   const onClose = () => reject(new Error('the server closed the connection in the handshake'));
+  let step: Step = isIP(host) === 0 ? 'lookup' : 'connect';
+  socket.once('lookup', () => {
+    step = 'connect';
+  });
+  socket.once('connect', () => {
+    step = 'handshake';
+  });
   const timer = setTimeout(
-    () => reject(new Error(`no TLS connection within ${timeoutMs} ms`)),
+    () => reject(new Error(`no TLS connection within ${timeoutMs} ms: ${SILENCE[step]}`)),
     timeoutMs,
   );
   signal.addEventListener('abort', onAbort, { once: true });

@@ -10,11 +10,21 @@ export interface Line {
   reconnect(): void;
 }
 
+export interface Opening {
+  readonly noun: UpNoun;
+  readonly payload: Uint8Array;
+}
+
 export interface Errand {
   /** What it hears; null for nothing. */
   readonly noun: DownNoun | null;
   /** In order of arrival, and before the acknowledgements that arrive later. Never throws. */
   receive(payload: Uint8Array): void;
+  /**
+   * What has to be the very first publish of each connection, ahead of `run` and of all media; null
+   * for nothing. Asked once, right after the first grant of the connection. Never throws.
+   */
+  opening?(): Opening | null;
   /** Begins with the first grant of each connection, and ends with it. Never rejects. */
   run(line: Line, signal: AbortSignal): Promise<void>;
 }

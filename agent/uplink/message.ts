@@ -1,7 +1,6 @@
 // From what waits to what is published, and from a verdict to what it means for the copy here. Pure.
 import type { ErrorCode } from '../../proto/errors.ts';
 import { encodeGap } from '../../proto/gap.ts';
-import { encodeSegment } from '../../proto/segment.ts';
 import { encodeStream } from '../../proto/stream.ts';
 import type { UpNoun } from '../../proto/topics.ts';
 import type { Target, Verdict } from '../../proto/verdict.ts';
@@ -12,7 +11,7 @@ export interface Message {
   readonly payload: Uint8Array;
 }
 
-/** The message for an item; undefined when it was erased in the meantime. */
+/** The message for an item; undefined when it was erased in the meantime, or is damaged. */
 export async function messageOf(item: SpoolItem): Promise<Message | undefined> {
   switch (item.kind) {
     case 'stream':
@@ -20,8 +19,8 @@ export async function messageOf(item: SpoolItem): Promise<Message | undefined> {
     case 'gap':
       return { noun: 'gap', payload: encodeGap(item.gap) };
     case 'segment': {
-      const chunks = await item.media();
-      return chunks && { noun: 'segment', payload: encodeSegment(item.header, chunks) };
+      const payload = await item.payload();
+      return payload && { noun: 'segment', payload };
     }
   }
 }

@@ -6,6 +6,9 @@ import type { TLSSocket } from 'node:tls';
 import { MqttClient } from 'mqtt';
 import type { LenscapError } from '../../proto/errors.ts';
 import { lostBecause } from './cause.ts';
+import { Outflow } from './outflow.ts';
+import { Patience } from './patience.ts';
+import { queuedBytes } from './send-queue.ts';
 
 const CLOSE_TIMEOUT_MS = 1000;
 
@@ -16,11 +19,16 @@ export interface SessionDeps {
   readonly userName?: string;
   readonly keepaliveS: number;
   readonly connectTimeoutMs: number;
+  /** Without an acknowledgement and without a byte that moves. */
   readonly ackTimeoutMs: number;
+  /** Most that is sent, kilobits per second; absent or 0: no limit. */
+  readonly maxKbps?: number;
   /** Subscribed to before anything else; none = the server has only to admit. */
   readonly topics: readonly string[];
   /** Called in order of arrival, and before the acknowledgements that arrive later. */
   readonly onMessage: (topic: string, payload: Uint8Array) => void;
+  /** Called whenever nothing is unsent any more. */
+  readonly onDrained?: () => void;
 }
 
 export interface Session {
@@ -62,6 +70,8 @@ class MqttSession implements Session {
   readonly lost: Promise<LenscapError>;
   readonly #deps: SessionDeps;
   readonly #client: MqttClient;
+  readonly #outflow: Outflow;
+  readonly #patience: Patience;
   readonly #waiting = new Set<(error: LenscapError) => void>();
   readonly #connected = Promise.withResolvers<void>();
   #over: LenscapError | undefined;
@@ -77,7 +87,9 @@ class MqttSession implements Session {
     };
     // An alert that turns down our certificate comes after the handshake [RFC 8446, 4.4.2.4].
     deps.socket.on('error', noteCause);
-    this.#client = new MqttClient(() => deps.socket, clientOptions(deps));
+    this.#outflow = new Outflow(deps.socket, deps.maxKbps ?? 0, () => deps.onDrained?.());
+    this.#patience = this.#makePatience();
+    this.#client = new MqttClient(() => this.#outflow, clientOptions(deps));
     this.#client.on('connect', () => {
       this.#isConnected = true;
       this.#connected.resolve();
@@ -85,6 +97,7 @@ class MqttSession implements Session {
     this.#client.on('message', (topic, payload) => deps.onMessage(topic, payload));
     this.#client.on('error', noteCause);
     this.#client.on('close', () => {
+      this.#patience.end();
       this.#over ??= lostBecause(this.#cause ?? new Error(this.#whyClosed()));
       for (const reject of this.#waiting) reject(this.#over);
       this.#waiting.clear();
@@ -115,14 +128,14 @@ class MqttSession implements Session {
   }
 
   unsentBytes(): number {
-    return this.#client.stream.writableLength;
+    return this.#outflow.unsentBytes;
   }
 
   drop(cause: Error): void {
     this.#cause ??= cause;
     this.#client.end(true);
     // A client that is already taking its leave ignores the line above.
-    this.#client.stream.destroy();
+    this.#outflow.destroy();
   }
 
   async close(): Promise<void> {
@@ -143,14 +156,25 @@ class MqttSession implements Session {
       : 'the server closed the connection without an answer; it may not accept this certificate';
   }
 
-  /** The same promise; a server that does not acknowledge in time is left. */
+  /** Of a server from which nothing comes and to which nothing goes. */
+  #makePatience(): Patience {
+    const { socket, ackTimeoutMs } = this.#deps;
+    const { localPort = 0, remotePort = 0 } = socket;
+    return new Patience({
+      timeoutMs: ackTimeoutMs,
+      leftBytes: () => this.#outflow.leftBytes,
+      queuedBytes: () => queuedBytes(localPort, remotePort),
+      onStalled: () =>
+        this.drop(
+          new Error(`no acknowledgement within ${ackTimeoutMs} ms, and nothing moves on the line`),
+        ),
+    });
+  }
+
+  /** The same promise; a server that does not acknowledge is left when nothing moves any more. */
   async #inTime(promise: Promise<void>): Promise<void> {
-    const { ackTimeoutMs } = this.#deps;
-    const timer = setTimeout(
-      () => this.drop(new Error(`no acknowledgement within ${ackTimeoutMs} ms`)),
-      ackTimeoutMs,
-    );
-    await this.#orLost(promise).finally(() => clearTimeout(timer));
+    const end = this.#patience.wait();
+    await this.#orLost(promise).finally(end);
   }
 
   /** The same promise, but rejected when the connection is over first. */

@@ -3,13 +3,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { backoffMs } from './backoff.ts';
-import { Delivery, type DeliveryDeps } from './delivery.ts';
+import { Delivery, type DeliveryDeps, type Ending } from './delivery.ts';
 import { type Credentials, type DeviceSessionDeps, openDeviceSession } from './device-session.ts';
 
 /** A connection that held this long was a good one, whatever it delivered. */
 const GOOD_AFTER_US = 60_000_000;
 /** So many failures in a row are told; the same ones after that only at level debug. */
 const TOLD_FAILURES = 3;
+/**
+ * A box on the way that takes megabytes at once and sends them on slowly makes a line look still:
+ * after connections on which nothing was acknowledged the patience doubles, so often at most.
+ */
+const MOST_DOUBLINGS = 2;
 
 export interface UplinkDeps extends DeliveryDeps {
   readonly credentials: {
@@ -27,6 +32,7 @@ export class Uplink {
   readonly #deps: UplinkDeps;
   #isConnected = false;
   #failures = 0;
+  #fruitless = 0;
   #lastCode: string | undefined;
   #server: Credentials['server'] | undefined;
 
@@ -53,8 +59,9 @@ export class Uplink {
     else signal.addEventListener('abort', onStop, { once: true });
     try {
       while (!cut.signal.aborted && !(signal.aborted && spool.held().items === 0)) {
-        const error = await this.#connectOnce(signal, cut.signal);
-        if (error !== null) await this.#waitAfter(error, signal, cut.signal);
+        const ending = await this.#connectOnce(signal, cut.signal);
+        if (ending === 'done') break;
+        if (ending !== 'again') await this.#waitAfter(ending, signal, cut.signal);
       }
       const { items } = spool.held();
       if (items > 0) this.#deps.log.warn({ items }, 'stopped before everything was sent');
@@ -65,8 +72,8 @@ export class Uplink {
     }
   }
 
-  /** One connection from its start to its end; null when it ended as wanted. */
-  async #connectOnce(stop: AbortSignal, cut: AbortSignal): Promise<LenscapError | null> {
+  /** One connection from its start to its end. */
+  async #connectOnce(stop: AbortSignal, cut: AbortSignal): Promise<Ending> {
     const { credentials, instanceId, time, config, log, clock } = this.#deps;
     const delivery = new Delivery(this.#deps);
     let startUs = clock.monoUs();
@@ -80,8 +87,10 @@ export class Uplink {
           time,
           keepaliveS: config.keepaliveS,
           connectTimeoutMs: config.connectTimeoutMs,
-          ackTimeoutMs: config.ackTimeoutMs,
+          ackTimeoutMs: config.ackTimeoutMs * 2 ** Math.min(this.#fruitless, MOST_DOUBLINGS),
+          maxKbps: config.maxKbps,
           onMessage: (noun, payload) => delivery.receive(noun, payload),
+          onDrained: () => delivery.drained(),
         },
         cut,
       );
@@ -89,18 +98,17 @@ export class Uplink {
       this.#isConnected = true;
       log.info({ connection: 'up', server: identity.server }, 'connected');
       credentials.admitted();
-      const error = await delivery.run(session, stop, cut);
-      if (!delivery.wasWithdrawn) return error;
-      log.info('connecting anew, to keep back what was withdrawn while it was being sent');
-      return null;
+      return await delivery.run(session, stop, cut);
     } catch (error) {
-      if (cut.aborted) return null;
+      if (cut.aborted) return 'done';
       const lost = toLenscapError(error);
       if (lost.code === 'IDENTITY_REFUSED') credentials.refused();
       return lost;
     } finally {
       const isGood = this.#isConnected && clock.monoUs() - startUs >= GOOD_AFTER_US;
       if (delivery.delivered > 0 || isGood) this.#failures = 0;
+      if (delivery.delivered > 0) this.#fruitless = 0;
+      else if (delivery.isFruitless) this.#fruitless += 1;
     }
   }
 

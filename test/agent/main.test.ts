@@ -7,6 +7,7 @@ import t from 'tap';
 import type { Scope } from '../../proto/scopes.ts';
 import { decodeSegment } from '../../proto/segment.ts';
 import { consent, DEVICE, grant as grantOf } from './consent/grants.ts';
+import { ENV } from '../e2e/processes.ts';
 import { makeAuthority, makePair } from './uplink/pki.ts';
 import { eventually } from './uplink/rig.ts';
 import { type ServerOptions, TestServer } from './uplink/server.ts';
@@ -54,6 +55,7 @@ async function start(t: Tap, options: Partial<ServerOptions> = {}) {
   writeFileSync(join(dir, 'agent.json'), JSON.stringify(config));
   const child = spawn(process.execPath, [main, 'run', '--config', join(dir, 'agent.json')], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: ENV,
   });
   const run = { server, child, dir, text: '' };
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -5,27 +5,61 @@ import t, { type Test } from 'tap';
 import { Camera, consentedSink } from '../../../agent/camera.ts';
 import { Capture } from '../../../agent/capture/capture.ts';
 import { LastPictures } from '../../../agent/capture/last-pictures.ts';
+import { laterMark } from '../../../agent/capture/outage.ts';
 import { wantsSound } from '../../../agent/capture/pipeline.ts';
 import { systemClock } from '../../../agent/clock.ts';
-import { MemorySpool } from '../../../agent/spool/memory-spool.ts';
+import { Flash, spoolFolder } from '../../../agent/spool/flash.ts';
+import { SpoolQueue } from '../../../agent/spool/queue.ts';
 import type { Gap } from '../../../proto/gap.ts';
 import type { SegmentHeader } from '../../../proto/segment.ts';
 import type { Stream } from '../../../proto/stream.ts';
-import { grant, makeGate } from '../consent/grants.ts';
-import { eventually } from '../uplink/rig.ts';
-import { BOOT_ID, captureConfig, type Overrides } from './harness.ts';
+import { eventually } from '../../e2e/processes.ts';
+import { DEVICE, grant, makeGate } from '../consent/grants.ts';
+import { BOOT_ID, captureConfig, mediaClock, type Overrides } from './harness.ts';
+
+const log = pino({ level: 'silent' });
+const STATE = {
+  maxBytes: 64 << 20,
+  maxAgeS: 3600,
+  memoryBytes: 64 << 20,
+  flushAfterMs: 60_000,
+  minFreeMemoryBytes: 0,
+  durability: 'sparing',
+} as const;
+
+/** A spool on a folder, with what it says is safe noted in the file of the last pictures. */
+function openSpool(dir: string) {
+  const last = new LastPictures({
+    path: join(dir, 'last'),
+    bootId: BOOT_ID,
+    clock: systemClock,
+    log,
+  });
+  const mark = last.read();
+  const opened = Flash.open(spoolFolder(dir), DEVICE, log);
+  const spool = new SpoolQueue({
+    config: STATE,
+    flash: opened.flash,
+    opened,
+    clock: systemClock,
+    bootId: BOOT_ID,
+    floorUs: () => 0,
+    usualUs: 500_000,
+    mark: null,
+    onSafe: (safe) => last.note(safe),
+    log,
+  });
+  return { spool, last, before: laterMark(mark, spool.lastEnd, BOOT_ID) };
+}
 
 /** A camera with a gate that obeys the grants it is told, and all that it handed on. */
 function start(dir: string, over: Overrides = {}) {
-  const { gate } = makeGate(dir);
+  const { gate, clock } = makeGate(dir);
   const got = { streams: [] as Stream[], segments: [] as SegmentHeader[], gaps: [] as Gap[] };
-  const log = pino({ level: 'silent' });
   const short = { segment: { durationMs: 500 }, video: { keyframeIntervalMs: 500 } };
   const config = captureConfig({ type: 'test' }, { ...short, ...over });
-  const spool = new MemorySpool({ maxBytes: 64 << 20, onOverflow: () => undefined });
-  const path = join(dir, 'last');
-  const last = new LastPictures({ path, bootId: BOOT_ID, clock: systemClock, log });
-  const sink = consentedSink(spool, gate, last);
+  const { spool, last, before } = openSpool(dir);
+  const sink = consentedSink(spool, gate);
   const handOn: typeof sink = {
     stream: (stream) => {
       got.streams.push(stream);
@@ -40,14 +74,19 @@ function start(dir: string, over: Overrides = {}) {
       sink.gap(gap);
     },
   };
-  const deps = { config, log, clock: systemClock, random: () => 0, bootId: BOOT_ID };
+  const deps = { config, log, clock: mediaClock, random: () => 0, bootId: BOOT_ID };
   const capture = new Capture({ ...deps, sink: handOn });
   const isWanted = wantsSound(config.source, config.audio);
-  const camera = new Camera({ gate, capture, wantsSound: isWanted, last, log });
-  const stop = new AbortController();
-  const ended = camera.run(stop.signal);
+  const camera = new Camera({ gate, capture, wantsSound: isWanted, before, log });
+  const [stop, captured] = [new AbortController(), new AbortController()];
+  const ended = Promise.all([
+    spool.run(stop.signal, captured.signal),
+    camera.run(stop.signal).finally(() => captured.abort()),
+  ]).then(() => last.save());
   return {
     gate,
+    /** Of the gate: the lease runs by it. */
+    clock,
     ...got,
     stop: () => {
       stop.abort();
@@ -140,3 +179,48 @@ t.test('a stop of the agent under consent is a gap once it runs again', async (t
   t.equal(isOld, 0);
   t.strictSame(third.gaps, [], 'a withdrawal in between is none');
 });
+
+/** The lease runs out as the gate sees it. */
+function leaseEnds(t: Test, { gate, clock }: Run): void {
+  clock.advance(4000);
+  t.equal(gate.permit(), null);
+}
+
+t.test(
+  'a lease that ran out is a gap when consent lasted, and none when it was withdrawn',
+  async (t) => {
+    const dir = t.testdir();
+    const run = start(dir);
+    run.gate.accept(grant(1, ['video']));
+    await recorded(run, 0);
+    leaseEnds(t, run);
+    run.gate.accept(grant(2, ['video', 'live'], {}, { video: 1 }));
+    await recorded(run, 1);
+    t.match(run.gaps, [{ reason: 'lease_expired', epoch: 1, code: null, bootId: BOOT_ID }]);
+    fills(t, run.gaps[0], segmentsOf(run, 0).at(-1), segmentsOf(run, 1)[0]);
+    leaseEnds(t, run);
+    run.gate.accept(grant(3, []));
+    run.gate.accept(grant(4, ['video']));
+    await recorded(run, 2);
+    t.equal(run.gaps.length, 1);
+    leaseEnds(t, run);
+    await run.stop();
+    t.match(
+      run.gaps.slice(1),
+      [{ reason: 'lease_expired', epoch: 4 }],
+      'and up to the end of the agent',
+    );
+    const next = start(dir);
+    await eventually('the agent waits', () => next.gate.permit() === null);
+    next.gate.accept(grant(5, ['video', 'live'], {}, { video: 4 }));
+    await recorded(next, 0);
+    await next.stop();
+    t.match(next.gaps, [
+      { reason: 'agent_stopped', startMonoUs: endOf(run.gaps.at(-1)) },
+      { reason: 'lease_expired', startMonoUs: endOf(next.gaps[0]) },
+    ]);
+    t.equal(endOf(next.gaps[1]), next.segments[0]?.startMonoUs);
+  },
+);
+
+const endOf = (gap: Gap | undefined) => (gap?.startMonoUs ?? 0) + (gap?.durationUs ?? 0);

@@ -4,8 +4,7 @@ import { pino } from 'pino';
 import t from 'tap';
 import { Capture } from '../../../agent/capture/capture.ts';
 import { EncoderChoice } from '../../../agent/capture/encoder-choice.ts';
-import { systemClock } from '../../../agent/clock.ts';
-import { BOOT_ID, captureConfig } from './harness.ts';
+import { BOOT_ID, captureConfig, mediaClock } from './harness.ts';
 
 const { video, audio } = captureConfig({ type: 'test' });
 const fine = async () => ({ caps: { video: { name: 'video/x-h264' } } });
@@ -52,7 +51,7 @@ t.test('a withdrawal or a stop at any moment of the start bans no encoder', asyn
   const capture = new Capture({
     config: captureConfig({ type: 'test' }, { video: { encoder: 'openh264enc' } }),
     log: pino({ level: 'silent' }),
-    clock: systemClock,
+    clock: mediaClock,
     random: () => 0,
     bootId: BOOT_ID,
     sink: {

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { pino } from 'pino';
 import type { Test } from 'tap';
 import { Capture, type CaptureConfig, type CaptureDeps } from '../../../agent/capture/capture.ts';
-import { systemClock } from '../../../agent/clock.ts';
+import { KnownTime, MediaClock, systemClock } from '../../../agent/clock.ts';
 import type { SourceConfig } from '../../../proto/agent-config.ts';
 import type { Gap } from '../../../proto/gap.ts';
 import type { SegmentHeader } from '../../../proto/segment.ts';
@@ -19,6 +19,14 @@ import type { Stream } from '../../../proto/stream.ts';
 const run = promisify(execFile);
 export const BOOT_ID = '01234567-89ab-cdef-0123-456789abcdef';
 export const MOTION = new URL('../../fixtures/motion.mov', import.meta.url).pathname;
+/** Of a board whose clock is right. */
+export const mediaClock = new MediaClock({
+  clock: systemClock,
+  time: new KnownTime(systemClock, 0),
+  bootId: BOOT_ID,
+  last: null,
+  lastLagUs: 0,
+});
 /** Guards against waiting for ever; a loaded machine may take long. */
 const DEADLINE_MS = 60_000;
 
@@ -101,7 +109,7 @@ export class Recording {
     const capture = new Capture({
       config,
       log: pino({ level: 'debug' }, lines),
-      clock: systemClock,
+      clock: mediaClock,
       random: () => 0,
       bootId: BOOT_ID,
       sink,
@@ -167,12 +175,14 @@ export function never(what: string): never {
   throw new Error(what);
 }
 
-/** What ffmpeg complains about when it decodes all of a file; empty when it is sound. */
-export async function decodeErrors(path: string): Promise<string> {
+/** What ffmpeg complains about when it decodes all of these files; empty when they are sound. */
+export async function decodeErrors(...paths: readonly string[]): Promise<string> {
   try {
     // Times as they are: rounded to the frame rate, jitter of a network camera looks like an error.
     const output = ['-fps_mode', 'passthrough', '-enc_time_base', '-1', '-f', 'null', '-'];
-    return (await run('ffmpeg', ['-v', 'error', '-xerror', '-i', path, ...output])).stderr;
+    const inputs = paths.flatMap((path) => ['-i', path]);
+    const all = paths.flatMap((_, index) => ['-map', `${index}`]);
+    return (await run('ffmpeg', ['-v', 'error', '-xerror', ...inputs, ...all, ...output])).stderr;
   } catch (error) {
     return String(error);
   }

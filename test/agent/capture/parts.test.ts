@@ -1,15 +1,15 @@
 // The small parts of supervision: back-off, outages, watchdog, faults, credentials; and the
 // recorder when the wall clock jumps.
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { backoffMs, failuresInRow } from '../../../agent/capture/backoff.ts';
 import { readCredentials } from '../../../agent/capture/credentials.ts';
 import { captureError, redact } from '../../../agent/capture/faults.ts';
 import { LastPictures } from '../../../agent/capture/last-pictures.ts';
-import { Outage } from '../../../agent/capture/outage.ts';
+import { laterMark, Outage } from '../../../agent/capture/outage.ts';
 import { Recorder } from '../../../agent/capture/recorder.ts';
 import { Watchdog } from '../../../agent/capture/watchdog.ts';
 import type { Gap } from '../../../proto/gap.ts';
@@ -109,7 +109,56 @@ t.test('a stop of the agent is a gap, by the wall clock where the machine was of
   }
 });
 
-t.test('the last pictures are known after a restart, and nonsense is nothing', async (t) => {
+t.test(
+  'a lease that ran out is a gap of its own, beside a stop and what fails after it',
+  async (t) => {
+    const gaps: Gap[] = [];
+    const time = { mono: 2000 };
+    const clock = { wallUs: () => 9_000_000 + time.mono, monoUs: () => time.mono };
+    const outage = new Outage({ clock, bootId: BOOT_ID, onGap: (gap) => gaps.push(gap) });
+    outage.leaseEnded({ bootId: BOOT_ID, endMonoUs: 1000, endAtUs: 9_001_000, epoch: 2 });
+    outage.leaseEnded(null);
+    outage.resume(3, null);
+    time.mono = 5000;
+    outage.begin('source_lost', 'CAPTURE_NO_SOURCE');
+    outage.covered(6000, 500);
+    outage.begin('source_stalled', 'CAPTURE_STALLED');
+    outage.leaseEnded(null);
+    outage.resume(4, null);
+    outage.covered(8000, 500);
+    t.match(gaps, [
+      { startMonoUs: 1000, durationUs: 1000, reason: 'agent_stopped', epoch: 2 },
+      { startMonoUs: 2000, durationUs: 3000, reason: 'lease_expired', epoch: 2, code: null },
+      { startMonoUs: 5000, durationUs: 1000, reason: 'source_lost', epoch: 3 },
+      { startMonoUs: 6500, durationUs: 1500, reason: 'source_stalled', epoch: 3 },
+    ]);
+    t.equal(gaps.length, 4);
+  },
+);
+
+t.test('of two marks the later one counts, this boot before all others', async (t) => {
+  const mark = (bootId: string, endMonoUs: number, endAtUs: number) => ({
+    ...{ bootId, endMonoUs, endAtUs },
+    epoch: 1,
+  });
+  const early = mark(BOOT_ID, 10, 900);
+  const late = mark(BOOT_ID, 20, 100);
+  const other = mark('99999999-89ab-cdef-0123-456789abcdef', 5, 1000);
+  const third = mark('88888888-89ab-cdef-0123-456789abcdef', 5, 2000);
+  const cases = [
+    [null, null, null],
+    [early, null, early],
+    [early, late, late],
+    [early, other, early],
+    [other, third, third],
+  ] as const;
+  for (const [one, two, want] of cases) {
+    t.equal(laterMark(one, two, BOOT_ID), want);
+    t.equal(laterMark(two, one, BOOT_ID), want);
+  }
+});
+
+t.test('what is safe is known after a restart, and nonsense is nothing', async (t) => {
   const path = join(t.testdir(), 'last');
   const time = { mono: 10e6 };
   const clock = { wallUs: () => 0, monoUs: () => time.mono };
@@ -119,22 +168,30 @@ t.test('the last pictures are known after a restart, and nonsense is nothing', a
   t.equal(last.read(), null);
   last.save();
   t.equal(last.read(), null, 'nothing was noted');
-  const stretch = { startAtUs: 100, startMonoUs: 10, durationUs: 5, epoch: 3 };
-  last.note(stretch);
-  const first = { bootId: BOOT_ID, endMonoUs: 15, endAtUs: 105, epoch: 3 };
+  const first = { bootId: BOOT_ID, endMonoUs: 15, endAtUs: 1_800_000_000_000_000, epoch: 3 };
+  last.note(first);
   t.strictSame(make().read(), first);
-  time.mono += 1e6;
-  last.note({ ...stretch, startMonoUs: 15 });
+  const { ino, size } = statSync(path);
+  time.mono += 239e6;
+  last.note({ ...first, endMonoUs: 20, endAtUs: 7 });
   t.strictSame(make().read(), first, 'not written for every segment');
-  last.note({ ...stretch, bootId: '99999999-89ab-cdef-0123-456789abcdef', startMonoUs: 7e9 });
+  last.note({ ...first, endMonoUs: 19 });
+  last.note({ ...first, bootId: '99999999-89ab-cdef-0123-456789abcdef', endMonoUs: 7e9 });
   last.save();
-  t.match(make().read(), { endMonoUs: 20 });
-  for (const nonsense of ['', '{', 'null', '{"endMonoUs":1}', '{"bootId":1,"epoch":-1}']) {
+  t.match(make().read(), { endMonoUs: 20, endAtUs: 7 }, 'never back, and only of this boot');
+  t.match(statSync(path), { ino, size }, 'written in place, whatever its length');
+  time.mono += 241e6;
+  last.note({ ...first, endMonoUs: 30 });
+  t.match(make().read(), { endMonoUs: 30 });
+  for (const nonsense of ['', '{', 'null', '{"endMonoUs":1}', 'x'.repeat(3000)]) {
     writeFileSync(path, nonsense);
     t.equal(make().read(), null);
+    const next = make();
+    next.note(first);
+    t.strictSame(make().read(), first);
   }
   const nowhere = make(join(path, 'no', 'folder'));
-  nowhere.note(stretch);
+  nowhere.note(first);
   t.equal(nowhere.read(), null);
 });
 
@@ -201,15 +258,20 @@ t.test('credentials come from a private file with one line', async (t) => {
   await t.rejects(readCredentials(join(dir, 'good')), { message: /chmod 600/ });
 });
 
-t.test('a jump of the wall clock begins a new stream with the same init', async (t) => {
+/** A recorder on a clock that a test sets, and the clip for it. */
+async function recordingOf(t: Test, onSegment: (times: Times, count: number) => void) {
   const path = join(t.testdir(), 'fragmented.mp4');
   const flags = 'frag_keyframe+empty_moov+default_base_moof+separate_moof';
   await ffmpeg('-i', MOTION, '-c', 'copy', '-an', '-movflags', flags, path);
-  const times = { mono: 100e6, wall: 1e15 };
+  const times = { mono: 100e6, wall: 1e15, isEstimated: false };
   const streams: Stream[] = [];
   const headers: SegmentHeader[] = [];
   const recorder = new Recorder({
-    clock: { monoUs: () => times.mono, wallUs: () => times.wall },
+    clock: {
+      monoUs: () => times.mono,
+      wallUs: () => times.wall,
+      isEstimated: () => times.isEstimated,
+    },
     bootId: BOOT_ID,
     epoch: 1,
     limits: { targetUs: 1e6, keyframeWaitUs: 9e6, maxBytes: 1e9, maxChunks: 1000 },
@@ -217,13 +279,25 @@ t.test('a jump of the wall clock begins a new stream with the same init', async 
     onStream: (stream) => streams.push(stream),
     onSegment: (header) => {
       headers.push(header);
-      times.wall += headers.length === 3 ? 3600e6 : 0.2e6;
+      onSegment(times, headers.length);
     },
     onVideo: () => undefined,
   });
   recorder.push(readFileSync(path));
   recorder.finish();
   recorder.push(readFileSync(path));
+  return { streams, headers };
+}
+interface Times {
+  mono: number;
+  wall: number;
+  isEstimated: boolean;
+}
+
+t.test('a jump of the wall clock begins a new stream with the same init', async (t) => {
+  const { streams, headers } = await recordingOf(t, (times, count) => {
+    times.wall += count === 3 ? 3600e6 : 0.2e6;
+  });
   t.ok(headers.length >= 7);
   t.equal(streams.length, 2);
   t.strictSame(streams[0]?.init, streams[1]?.init);
@@ -236,4 +310,20 @@ t.test('a jump of the wall clock begins a new stream with the same init', async 
     t.equal(startAtUs, (stream?.startAtUs ?? 0) + decodeStartUs);
     t.equal(startMonoUs, (stream?.startMonoUs ?? 0) + decodeStartUs);
   }
+});
+
+t.test('so does a time that ceases to be an estimate, without any jump', async (t) => {
+  const { streams, headers } = await recordingOf(t, (times, count) => {
+    times.isEstimated = count === 2;
+  });
+  t.same(
+    streams.map(({ timeEstimated }) => timeEstimated),
+    [false, true, false],
+  );
+  const at = (position: number) => headers[position]?.streamId;
+  t.same(
+    [at(1), at(2), at(3)],
+    streams.map(({ streamId }) => streamId),
+  );
+  t.equal(headers[3]?.startAtUs, (headers[2]?.startAtUs ?? 0) + (headers[2]?.durationUs ?? 0));
 });

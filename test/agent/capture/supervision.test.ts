@@ -109,7 +109,11 @@ t.test('pictures go on without a microphone that is missing', async (t) => {
 
 t.test('waiting long in vain does not count as health', async (t) => {
   let calls = 0;
-  const clock = { wallUs: () => Date.now() * 1000, monoUs: () => ++calls * 100e6 };
+  const clock = {
+    wallUs: () => Date.now() * 1000,
+    monoUs: () => ++calls * 100e6,
+    isEstimated: () => false,
+  };
   const source = { type: 'v4l2', device: '/dev/video99', format: 'raw' } as const;
   const recording = new Recording(captureConfig(source), true, { clock });
   await recording.until('a third failure', () => recording.log.includes('"failures":3'));

@@ -21,7 +21,7 @@ export function newCode(host = 'cloud.example.org'): string {
   return encodeSetupCode({ host, port: 8883, caFingerprint, secret });
 }
 
-/** Two seconds in which QR codes of `texts` are seen side by side, changed by an ffmpeg filter. */
+/** A second in which QR codes of `texts` are seen side by side, changed by an ffmpeg filter. */
 export async function clip(
   dir: string,
   texts: readonly string[],
@@ -40,7 +40,7 @@ export async function clip(
   const frame = `${beside}${filter},pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:gray`;
   const path = join(dir, `${name}.mp4`);
   await run('ffmpeg', [
-    ...['-v', 'error', '-y', ...inputs, '-filter_complex', frame, '-r', '10', '-t', '2'],
+    ...['-v', 'error', '-y', ...inputs, '-filter_complex', frame, '-r', '10', '-t', '1'],
     ...['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', path],
   ]);
   return path;

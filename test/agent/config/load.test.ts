@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { loadAgentConfig } from '../../../agent/config/load.ts';
 import { toLenscapError } from '../../../proto/errors.ts';
+import { ENV } from '../../e2e/processes.ts';
 
 const least = { identity: 'identity.json', stateDir: 'state', source: { type: 'test' } };
 const agent = new URL('../../../agent/main.ts', import.meta.url).pathname;
@@ -37,8 +38,8 @@ t.test('what is absent has its default, and paths start at the file', async (t) 
     identity: at('identity.json'),
     stateDir: at('state'),
     source: { type: 'file', path: at('clip.mov'), loop: false },
-    uplink: { window: 2 },
-    queue: { maxBytes: 64 << 20 },
+    uplink: { window: 4, backlogPercent: 80, maxKbps: 0, meteredInterfaces: [] },
+    spool: { maxBytes: 1 << 30, memoryBytes: 32 << 20, durability: 'sparing' },
     factory: at('factory.json'),
     claim: { lens: true, folders: [at('usb'), '/boot'] },
   });
@@ -69,7 +70,12 @@ t.test('every fault is named with its path', async (t) => {
     ],
     [
       { ...least, video: { bitrateKbps: 50000 }, segment: { durationMs: 60000 } },
-      [/\/queue\/maxBytes: must hold two segments/],
+      [/\/spool\/memoryBytes: must hold two segments/],
+    ],
+    [{ ...least, queue: { maxBytes: 1 << 26 } }, [/additional properties \(queue\)/]],
+    [
+      { ...least, uplink: { backlogPercent: 0, meteredInterfaces: ['no such'] } },
+      [/\/uplink\/backlogPercent/, /\/uplink\/meteredInterfaces\/0/],
     ],
     ['{ "identity": ', [/cannot be read as JSON/]],
     ['[]', [/must be object/]],
@@ -86,6 +92,7 @@ t.test('every fault is named with its path', async (t) => {
 const run = (...args: string[]) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [agent, ...args], {
     encoding: 'utf8',
+    env: ENV,
   });
   return { status, stdout, stderr };
 };

@@ -6,15 +6,15 @@ import t from 'tap';
 import { loadIdentity } from '../../../agent/identity/identity.ts';
 import { finished, node } from '../../e2e/processes.ts';
 import { Board } from './board.ts';
-import { everyKill, SINGLE, serve } from './kills.ts';
+import { claimed, everyKill, SINGLE, serve } from './kills.ts';
 
 t.jobs = 2;
 
 t.test('a kill at any step of a reset: a reset that was noted is brought to its end', async (t) => {
-  const service = await serve(t);
+  const { identity } = await claimed(t, await serve(t));
   const kills = await everyKill(t, async (under) => {
     const board = new Board(t);
-    await board.claim(service.newCode().code);
+    board.give(identity);
     for (const name of ['grant', 'last-pictures'])
       writeFileSync(join(board.stateDir, name), 'of the owner');
     const { code: status } = await board.reset(under(board), SINGLE);
@@ -36,11 +36,11 @@ t.test('a kill at any step of a reset: a reset that was noted is brought to its 
 });
 
 t.test('a kill at any step of a renewal leaves the old pair or both', async (t) => {
-  const service = await serve(t);
+  const { identity } = await claimed(t, await serve(t));
   const renew = new URL('./renew.ts', import.meta.url).pathname;
   const kills = await everyKill(t, async (under) => {
     const board = new Board(t);
-    await board.claim(service.newCode().code);
+    board.give(identity);
     const before = board.bundle;
     const command = [...under(board), ...node(renew, board.identityPath, board.stateDir)];
     const { code: status } = await finished(command, SINGLE);

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { Board } from './board.ts';
-import { everyKill, faultAt, SINGLE, serve } from './kills.ts';
+import { claimed, everyKill, faultAt, SINGLE, serve } from './kills.ts';
 
 t.jobs = 2;
 
@@ -30,19 +30,19 @@ t.test(
 
 t.test('a kill at any step of an admission leaves the old pair or both', async (t) => {
   const service = await serve(t);
+  const { deviceId, identity } = await claimed(t, service);
   const kills = await everyKill(t, async (under) => {
     const board = new Board(t);
-    const first = service.newCode();
-    await board.claim(first.code);
+    board.give(identity);
     const before = board.bundle;
-    const { code } = service.newCode(first.deviceId);
+    const { code } = service.newCode(deviceId);
     const { code: status } = await board.claim(code, under(board), SINGLE);
     const after = board.bundle;
     const isOld = after.certificate === before.certificate;
     t.match(after.previous, isOld ? null : { certificate: before.certificate });
     if (status === 0) return false;
     if (isOld) t.match(await board.claim(code), { code: 0 });
-    t.equal(board.deviceId, first.deviceId);
+    t.equal(board.deviceId, deviceId);
     return true;
   });
   t.ok(kills >= 1, `${kills} kills`);

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { ENV } from '../../e2e/processes.ts';
 import { seeded } from '../../seeded.ts';
-import type { Board } from './board.ts';
+import { Board } from './board.ts';
 import { Service } from './service.ts';
 
 const CALLS = ['write', 'fsync', 'rename', 'link', 'unlink'];
@@ -13,7 +13,8 @@ export const SINGLE = { ...ENV, UV_THREADPOOL_SIZE: '1' };
 
 /** Runs a program with its n-th such call on a file of the board replaced by `fault`. */
 export function faultAt(board: Board, call: string, n: number, fault: string): string[] {
-  return traced(board, '/dev/null', '-e', `inject=${call}:${fault}:when=${n}`);
+  const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${n}`];
+  return traced(board, '/dev/null', ...inject);
 }
 
 function traced(board: Board, out: string, ...args: readonly string[]): string[] {
@@ -47,13 +48,26 @@ export async function everyKill(t: Test, once: Once): Promise<number> {
 async function callsOf(t: Test, once: Once): Promise<{ call: string; n: number }[]> {
   const log = `${t.testdirName}.calls`;
   t.teardown(() => rmSync(log, { force: true }));
-  await once((board) => traced(board, log, '-e', `trace=${CALLS.join(',')}`));
+  // The filter in the kernel is quicker, and of no use where a signal is to be put in.
+  const list = ['--seccomp-bpf', '-e', `trace=${CALLS.join(',')}`];
+  await once((board) => traced(board, log, ...list));
   const lines = readFileSync(log, 'utf8').split('\n');
   return CALLS.flatMap((call) =>
     lines
       .filter((line) => line.includes(` ${call}(`))
       .map((_, before) => ({ call, n: before + 1 })),
   );
+}
+
+/** A device id, and the identity that a board got when it was claimed as that. */
+export async function claimed(
+  t: Test,
+  service: Service,
+): Promise<{ deviceId: string; identity: Buffer }> {
+  const board = new Board(t);
+  const { code, deviceId } = service.newCode();
+  t.match(await board.claim(code), { code: 0 });
+  return { deviceId, identity: readFileSync(board.identityPath) };
 }
 
 export async function serve(t: { teardown(end: () => void): void }): Promise<Service> {

@@ -4,7 +4,7 @@ import type { Gap } from '../../../proto/gap.ts';
 import type { SegmentHeader } from '../../../proto/segment.ts';
 import type { Stream } from '../../../proto/stream.ts';
 
-const BOOT = '01234567-89ab-4cde-8f01-23456789abcd';
+export const BOOT = '01234567-89ab-4cde-8f01-23456789abcd';
 const START_US = 1_800_000_000_000_000;
 export const SECOND_US = 1_000_000;
 
@@ -32,6 +32,7 @@ export function stream(name: string, more: Partial<Stream> = {}): Stream {
         channels: 0,
       },
     ],
+    timeEstimated: false,
     init: Buffer.from('init'),
     ...more,
   };

@@ -2,11 +2,12 @@
 import { pino } from 'pino';
 import { type Clock, KnownTime, systemClock } from '../../../agent/clock.ts';
 import { Gate } from '../../../agent/consent/gate.ts';
-import { MemorySpool } from '../../../agent/spool/memory-spool.ts';
+import { Flash, spoolFolder } from '../../../agent/spool/flash.ts';
+import { SpoolQueue } from '../../../agent/spool/queue.ts';
 import type { Errand } from '../../../agent/uplink/errand.ts';
 import { Uplink } from '../../../agent/uplink/uplink.ts';
 import { consent, DEVICE, grant } from '../consent/grants.ts';
-import { header, media, stream } from '../spool/captured.ts';
+import { BOOT, header, media, SECOND_US, stream } from '../spool/captured.ts';
 import { makeAuthority, makePair } from './pki.ts';
 import { type ServerOptions, TestServer } from './server.ts';
 
@@ -20,6 +21,9 @@ export const INSTANCE = '0123456789abcdef0123456789abcdef';
 
 export const config = {
   window: 2,
+  backlogPercent: 80,
+  maxKbps: 0,
+  meteredInterfaces: [] as readonly string[],
   keepaliveS: 60,
   connectTimeoutMs: 5000,
   ackTimeoutMs: 5000,
@@ -28,9 +32,20 @@ export const config = {
   drainTimeoutMs: 3000,
 };
 
+export const spoolConfig = {
+  maxBytes: 256 << 20,
+  maxAgeS: 604_800,
+  memoryBytes: 64 << 20,
+  flushAfterMs: 60_000,
+  minFreeMemoryBytes: 0,
+  durability: 'sparing',
+} as const;
+
 export interface RigOptions extends Partial<ServerOptions> {
   readonly stateDir: string;
   readonly config?: Partial<typeof config>;
+  /** How old is what counts as backlog, milliseconds. */
+  readonly flushAfterMs?: number;
   readonly identity?: {
     ca?: string;
     certificate?: string;
@@ -46,6 +61,15 @@ export interface RigOptions extends Partial<ServerOptions> {
   readonly floorUs?: number;
 }
 
+interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly code?: string;
+  readonly nextAttemptMs?: number;
+  readonly noun?: string;
+  readonly lane?: string;
+}
+
 export type Rig = Awaited<ReturnType<typeof makeRig>>;
 
 /** By default the server grants video at epoch 1 and acknowledges everything. */
@@ -59,9 +83,21 @@ export async function makeRig(options: RigOptions) {
     ...options,
   });
   await server.start();
-  const lines: { level: number; msg: string; code?: string; nextAttemptMs?: number }[] = [];
+  const lines: LogLine[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) });
-  const spool = new MemorySpool({ maxBytes: 64 << 20, onOverflow: () => undefined });
+  const opened = Flash.open(spoolFolder(options.stateDir), DEVICE, log);
+  const spool = new SpoolQueue({
+    config: { ...spoolConfig, flushAfterMs: options.flushAfterMs ?? spoolConfig.flushAfterMs },
+    flash: opened.flash,
+    opened,
+    clock: systemClock,
+    bootId: BOOT,
+    floorUs: () => 0,
+    usualUs: SECOND_US,
+    mark: null,
+    onSafe: () => undefined,
+    log,
+  });
   const gate = new Gate({
     stateDir: options.stateDir,
     identity: { deviceId: DEVICE, consentKey: consent.publicKey },
@@ -96,6 +132,8 @@ export async function makeRig(options: RigOptions) {
     grantTimeoutMs: options.grantTimeoutMs ?? 5000,
   });
   const stop = new AbortController();
+  const end = new AbortController();
+  const flushing = spool.run(new AbortController().signal, end.signal);
   let running: Promise<void> | undefined;
   return {
     server,
@@ -119,18 +157,25 @@ export async function makeRig(options: RigOptions) {
       stop.abort();
       server.close();
       await running;
+      end.abort();
+      await flushing;
     },
   };
 }
 
 /** One stream with so many segments. */
-export function fill({ spool }: Pick<Rig, 'spool'>, segments: number, name = 'a'): void {
+export function fill(
+  { spool }: Pick<Rig, 'spool'>,
+  segments: number,
+  name = 'a',
+  bytes = 1000,
+): void {
   spool.stream(stream(name));
   for (let sequence = 0; sequence < segments; sequence += 1)
-    spool.segment(header(name, sequence), media());
+    spool.segment(header(name, sequence), media(bytes));
 }
 
-/** Waits until a condition holds; fails after ten seconds. */
+/** Waits until a condition holds; fails after a minute. */
 export async function eventually(what: string, holds: () => boolean): Promise<void> {
   const endMs = performance.now() + 60_000;
   while (!holds()) {

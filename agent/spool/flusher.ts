@@ -1,0 +1,293 @@
+// Moves what waits to flash, when it has to. Invariants: one write at a time, the oldest first, a
+// stream before its segments; maxBytes holds and 5% of the file system stay free; a flash that fails
+// costs nothing but its use: what waits stays in memory, and it is tried again.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { AgentConfig } from '../../proto/agent-config.ts';
+import { LenscapError, toLenscapError } from '../../proto/errors.ts';
+import { encodeGap } from '../../proto/gap.ts';
+import { encodeStream } from '../../proto/stream.ts';
+import type { Clock } from '../clock.ts';
+import type { Covered, Entry } from './entries.ts';
+import { Flash, type NewRecord, type RecordId } from './flash.ts';
+import { missingBytes } from './flash-room.ts';
+import type { HeldStream } from './held-streams.ts';
+import type { Holdings } from './holdings.ts';
+
+/** How often it is looked whether something has to move. */
+const LOOK_MS = 500;
+const RETRY_MIN_US = 5_000_000;
+const RETRY_MAX_US = 60_000_000;
+
+export interface FlusherDeps {
+  readonly config: AgentConfig['spool'];
+  readonly flash: Pick<Flash, 'write' | 'read' | 'remove' | 'erase' | 'usedBytes' | 'room'>;
+  /** Why the flash cannot be used, as it was opened. */
+  readonly fault: LenscapError | null;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Memory that this machine can still give, bytes; `process.availableMemory` if absent. */
+  readonly availableMemory?: () => number;
+  readonly holdings: Holdings;
+  /** Something has come to flash. */
+  readonly onMoved: () => void;
+  /** The flash fails, or works again. */
+  readonly onHealth: () => void;
+}
+
+export class Flusher {
+  readonly #deps: FlusherDeps;
+  #wake = Promise.withResolvers<void>();
+  #fault: LenscapError | null;
+  #failures = 0;
+  #retryAtUs = Number.NEGATIVE_INFINITY;
+  #acknowledgedAtUs: number;
+  /** The server has not acknowledged for flushAfterMs, and nothing since. */
+  #isSilent = false;
+  /** Something was given up for room since the last acknowledgement. */
+  #isFull = false;
+  #toErase: RecordId[] = [];
+
+  constructor(deps: FlusherDeps) {
+    this.#deps = deps;
+    this.#fault = deps.fault;
+    this.#acknowledgedAtUs = deps.clock.monoUs();
+    if (deps.fault !== null) this.#tell(deps.fault);
+  }
+
+  /** Why the flash takes nothing; null while it does. */
+  get fault(): LenscapError | null {
+    return this.#fault;
+  }
+
+  wake(): void {
+    this.#wake.resolve();
+  }
+
+  /** The server has taken something. */
+  acknowledged(): void {
+    this.#acknowledgedAtUs = this.#deps.clock.monoUs();
+    this.#isSilent = false;
+    this.#isFull = false;
+  }
+
+  /** Segments are given up for room; told once until the server takes something. */
+  tellFull(): void {
+    if (!this.#isFull)
+      this.#deps.log.warn({ code: 'SPOOL_FULL' }, 'the spool is full: the oldest are given up');
+    this.#isFull = true;
+  }
+
+  /** Moves what is due; all of it from `stop` on. Resolves after `end`, when the rest is on flash. */
+  async run(stop: AbortSignal, end: AbortSignal): Promise<void> {
+    const wake = () => this.wake();
+    const over = new AbortController();
+    stop.addEventListener('abort', wake, { signal: over.signal });
+    end.addEventListener('abort', wake, { signal: over.signal });
+    for (let isLast = false; !isLast; ) {
+      isLast = end.aborted;
+      this.#wake = Promise.withResolvers<void>();
+      await this.flush(stop.aborted || isLast);
+      if (!isLast && !end.aborted) await this.#rest();
+    }
+    over.abort();
+  }
+
+  /** Erases records for good; what the flash does not let go of is tried again. */
+  erase(ids: readonly RecordId[]): void {
+    this.#toErase.push(...ids);
+    this.#eraseRest();
+  }
+
+  async #rest(): Promise<void> {
+    if (this.#deps.holdings.stale.length === 0 && this.#toErase.length === 0)
+      return this.#wake.promise;
+    const awake = new AbortController();
+    const timer = sleep(LOOK_MS, undefined, { signal: awake.signal }).catch(() => undefined);
+    await Promise.race([this.#wake.promise, timer]);
+    awake.abort();
+  }
+
+  #eraseRest(): void {
+    if (this.#toErase.length === 0) return;
+    try {
+      this.#deps.flash.erase(this.#toErase);
+      this.#toErase = [];
+    } catch (error) {
+      const { code, message } = toLenscapError(error, 'STORE_FAILED');
+      this.#deps.log.error({ code }, `what may not be kept cannot be erased yet: ${message}`);
+    }
+  }
+
+  /** Moves what is due now, or all. Never at the same time as another one. */
+  async flush(isAll: boolean): Promise<void> {
+    const { holdings, clock } = this.#deps;
+    this.#eraseRest();
+    if (this.#fault !== null && clock.monoUs() < this.#retryAtUs && !isAll) return;
+    const { stale } = holdings;
+    const mayWait = !isAll && !this.#isUrgent(stale);
+    for (const entry of stale)
+      if (entry.place === 'stale' && !entry.isGone && (!mayWait || this.#isDue(entry)))
+        if (!(await this.#flush(entry))) return;
+  }
+
+  /** Whether everything has to move, however young. */
+  #isUrgent([oldest]: readonly Entry[]): boolean {
+    const {
+      config,
+      clock,
+      holdings,
+      availableMemory = () => process.availableMemory(),
+    } = this.#deps;
+    if (oldest === undefined) return false;
+    const sinceUs = Math.max(this.#acknowledgedAtUs, oldest.arrivedMonoUs);
+    if (clock.monoUs() - sinceUs >= config.flushAfterMs * 1000) this.#isSilent = true;
+    return (
+      this.#isSilent ||
+      config.durability === 'always' ||
+      holdings.memoryBytes > config.memoryBytes / 2 ||
+      availableMemory() < config.minFreeMemoryBytes
+    );
+  }
+
+  #isDue({ arrivedMonoUs, covered, flashBytes }: Entry): boolean {
+    const { config, clock } = this.#deps;
+    const isOld = clock.monoUs() - arrivedMonoUs >= config.flushAfterMs * 1000;
+    return isOld || covered.length > 0 || flashBytes > 0;
+  }
+
+  /** Returns whether the flash took it. */
+  async #flush(entry: Entry): Promise<boolean> {
+    try {
+      await this.#write(entry);
+      if (this.#fault !== null) this.#recovered();
+      return true;
+    } catch (error) {
+      this.#failed(toLenscapError(error, 'STORE_FAILED'));
+      return false;
+    }
+  }
+
+  /** @throws STORE_FULL, STORE_FAILED. */
+  async #write(entry: Entry): Promise<void> {
+    const { holdings, flash, onMoved } = this.#deps;
+    const { item, number } = entry;
+    const stream = holdings.streamOf(entry);
+    if (stream !== undefined && !stream.isOnFlash) await this.#writeStream(stream);
+    const record = recordOf(entry);
+    // It may have gone while its stream was written.
+    if (record === undefined || entry.isGone || entry.item !== item) return;
+    const covered = [...entry.covered];
+    entry.place = 'writing';
+    try {
+      const bytes = await this.#put(record);
+      if (entry.isGone) flash.remove({ number, kind: item.kind });
+      else if (entry.item.kind === item.kind) entry.flashBytes = bytes;
+      holdings.written(entry, item, bytes);
+      onMoved();
+      this.#uncover(entry, covered);
+    } finally {
+      if (entry.place === 'writing') entry.place = 'stale';
+    }
+  }
+
+  async #writeStream(held: HeldStream): Promise<void> {
+    const { stream } = held.item;
+    const head = encodeStream(stream);
+    const id = { number: held.number, kind: 'stream' } as const;
+    await this.#put({ ...id, scopes: stream.scopes, head, media: [] });
+    if (held.isGone) this.#deps.flash.remove(id);
+    else held.isOnFlash = true;
+  }
+
+  /** @throws STORE_FULL, STORE_FAILED. */
+  async #put(record: NewRecord): Promise<number> {
+    const bytes = Flash.bytesOf(record);
+    if (record.kind === 'segment') await this.#makeRoom(bytes);
+    return this.#deps.flash.write(record);
+  }
+
+  /** The Gap is on flash, so the records in its place may go. */
+  #uncover(entry: Entry, covered: readonly Covered[]): void {
+    for (const one of covered) {
+      const index = entry.covered.indexOf(one);
+      if (index < 0) continue;
+      entry.covered.splice(index, 1);
+      this.#deps.flash.remove({ number: one.number, kind: 'segment' });
+    }
+  }
+
+  /** Gives up the oldest on flash until there is room. @throws STORE_FULL when there is nothing more. */
+  async #makeRoom(bytes: number): Promise<void> {
+    const { config, flash } = this.#deps;
+    for (;;) {
+      const usedBytes = flash.usedBytes();
+      const missing = missingBytes(bytes, config.maxBytes, usedBytes, await flash.room());
+      if (missing === 0) return;
+      if (!(await this.#giveUpOldest(missing)))
+        throw new LenscapError(
+          'STORE_FULL',
+          `the spool lacks ${missing} bytes and has nothing to give up; free some room for it`,
+        );
+    }
+  }
+
+  async #giveUpOldest(bytes: number): Promise<boolean> {
+    const { holdings } = this.#deps;
+    const gaps = new Set<Entry>();
+    let freed = 0;
+    for (const entry of holdings.entries) {
+      if (freed >= bytes) break;
+      if (entry.item.kind !== 'segment' || entry.flashBytes === 0 || entry.isInFlight) continue;
+      freed += entry.flashBytes;
+      const gap = holdings.giveUp(entry, 'spool_full', 'SPOOL_FULL');
+      if (gap !== undefined) gaps.add(gap);
+    }
+    if (gaps.size > 0) this.tellFull();
+    for (const gap of gaps) await this.#writeGap(gap);
+    return gaps.size > 0;
+  }
+
+  /** On a disk that is full to the last byte the Gap waits in memory for the room that it makes. */
+  async #writeGap(gap: Entry): Promise<void> {
+    try {
+      await this.#write(gap);
+    } catch (error) {
+      if (toLenscapError(error, 'STORE_FAILED').code !== 'STORE_FULL') throw error;
+      this.#uncover(gap, [...gap.covered]);
+    }
+  }
+
+  #failed(error: LenscapError): void {
+    const { clock, onHealth } = this.#deps;
+    const waitUs = Math.min(RETRY_MAX_US, RETRY_MIN_US * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 10);
+    this.#retryAtUs = clock.monoUs() + waitUs;
+    const isNews = this.#fault?.code !== error.code;
+    this.#fault = error;
+    if (isNews) this.#tell(error);
+    if (isNews) onHealth();
+  }
+
+  #recovered(): void {
+    this.#fault = null;
+    this.#failures = 0;
+    this.#deps.log.info('the flash takes again what waits');
+    this.#deps.onHealth();
+  }
+
+  #tell({ code, message }: LenscapError): void {
+    this.#deps.log.warn(
+      { code },
+      `the spool is held in memory only, and lost with power: ${message}`,
+    );
+  }
+}
+
+/** What is written of an entry; undefined when it holds nothing any more. */
+function recordOf({ number, item, captured, parts }: Entry): NewRecord | undefined {
+  const { scopes } = captured;
+  if (item.kind === 'gap')
+    return { number, kind: 'gap', scopes, head: encodeGap(item.gap), media: [] };
+  return parts === null ? undefined : { number, kind: 'segment', scopes, ...parts };
+}

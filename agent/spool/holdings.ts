@@ -1,0 +1,267 @@
+// All that waits, and what becomes of it: kept, moved, given up for a Gap, taken out. INVARIANTS: the
+// order is that of arrival; a Gap grows only while it was never sent, since the server may know it
+// already; a record on flash goes no sooner than the Gap in its place is there.
+import type { ErrorCode } from '../../proto/errors.ts';
+import type { Gap, GapReason } from '../../proto/gap.ts';
+import type { Stream } from '../../proto/stream.ts';
+import type { Clock } from '../clock.ts';
+import { type Entry, EntryList, type Parts } from './entries.ts';
+import type { Flash, RecordId } from './flash.ts';
+import { type HeldStream, HeldStreams } from './held-streams.ts';
+import { continues, gapOver, joined, type Stretch } from './lost-stretch.ts';
+import type { Restored, RestoredEntry } from './restore.ts';
+import type { Captured, SegmentNote } from './spool.ts';
+
+export interface HoldingsDeps {
+  readonly flash: Pick<Flash, 'remove'>;
+  readonly clock: Clock;
+  /** Kernel boot id of now, a UUID. */
+  readonly bootId: string;
+  /** The media of a segment as a message; see SpoolItem. */
+  readonly payload: (id: number) => Promise<Uint8Array | undefined>;
+}
+
+/** An end of captured time, on both clocks. */
+export interface Safe {
+  readonly bootId: string;
+  readonly endMonoUs: number;
+  readonly endAtUs: number;
+  readonly epoch: number;
+}
+
+export class Holdings {
+  readonly entries = new EntryList();
+  readonly streams: HeldStreams;
+  readonly #deps: HoldingsDeps;
+  /** What is not on flash as it is now, or is being written. */
+  readonly #stale = new Set<Entry>();
+  #memoryBytes = 0;
+  #lastId = 0;
+  #lastNumber: number;
+  #newest: Safe | undefined;
+
+  /** @param found what an earlier run left. */
+  constructor(deps: HoldingsDeps, found: Restored) {
+    this.#deps = deps;
+    this.#lastNumber = found.lastNumber;
+    this.streams = new HeldStreams((held) => {
+      if (held.isOnFlash) deps.flash.remove({ number: held.number, kind: 'stream' });
+    });
+    for (const { number, stream } of found.streams)
+      this.streams.add(number, this.#newId(), stream, true);
+    for (const entry of found.entries) this.#takeOver(entry);
+    this.streams.settle();
+  }
+
+  /** Bytes of media in memory. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  /** What is not on flash as it is now, or is being written: the oldest first. */
+  get stale(): readonly Entry[] {
+    return [...this.#stale].sort((one, other) => one.number - other.number);
+  }
+
+  /** Where the newest ends that was ever handed in; undefined when nothing was. */
+  get newest(): Safe | undefined {
+    return this.#newest;
+  }
+
+  addStream(stream: Stream): void {
+    this.streams.add(this.#newNumber(), this.#newId(), stream, false);
+  }
+
+  addSegment(note: SegmentNote, bootId: string, parts: Parts): Entry {
+    const mediaBytes = parts.media.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const memoryBytes = parts.head.byteLength + mediaBytes;
+    this.#noteNewest({ ...note, bootId });
+    return this.#appendSegment(note, { parts, memoryBytes });
+  }
+
+  addGap(gap: Gap): void {
+    if (gap.bootId === this.#deps.bootId) this.#noteNewest(gap);
+    this.#appendGap(gap, {});
+  }
+
+  streamOf({ item }: Entry): HeldStream | undefined {
+    return item.kind === 'segment' ? this.streams.get(item.header.streamId) : undefined;
+  }
+
+  /** The entry is on flash as `item`, unless it became something else meanwhile. */
+  written(entry: Entry, item: Entry['item'], flashBytes: number): void {
+    if (entry.isGone || entry.item !== item) return;
+    entry.place = 'flash';
+    entry.flashBytes = flashBytes;
+    entry.parts = null;
+    this.#stale.delete(entry);
+    this.#memoryBytes -= entry.memoryBytes;
+    entry.memoryBytes = 0;
+  }
+
+  /** Takes an entry out, with its records on flash. */
+  remove(entry: Entry): void {
+    this.#forget(entry);
+    const { flash } = this.#deps;
+    const { number, item, covered } = entry;
+    if (hasRecord(entry)) flash.remove({ number, kind: item.kind });
+    for (const one of covered) flash.remove({ number: one.number, kind: 'segment' });
+  }
+
+  /** Drops all that may not be kept; returns its records on flash, which are to be erased. */
+  dropForbidden(mayKeep: (item: Captured) => boolean): RecordId[] {
+    const gone: RecordId[] = [];
+    for (const held of [...this.streams]) {
+      if (mayKeep(held.item.stream)) continue;
+      gone.push({ number: held.number, kind: 'stream' });
+      held.isOnFlash = false;
+      this.streams.remove(held);
+    }
+    for (const entry of this.entries) gone.push(...this.#dropIfForbidden(entry, mayKeep));
+    return gone;
+  }
+
+  /**
+   * Puts a Gap in the place of a segment, or lengthens the Gap before it. Returns the entry that holds
+   * the Gap; undefined for what is no segment.
+   */
+  giveUp(entry: Entry, reason: GapReason, code: ErrorCode | null): Entry | undefined {
+    const { item, captured, flashBytes, number, previous } = entry;
+    if (item.kind !== 'segment') return undefined;
+    const bootId = this.streamOf(entry)?.item.stream.bootId ?? this.#deps.bootId;
+    const gap = gapOver({ ...item.header, bootId }, reason, code);
+    const covered = hasRecord(entry) ? [{ number, captured, flashBytes }] : [];
+    if (previous?.item.kind === 'gap' && !previous.wasSent && continues(previous.item.gap, gap)) {
+      this.#forget(entry);
+      const grown = { ...previous.item, gap: joined(previous.item.gap, gap) };
+      this.entries.replace(previous, grown);
+      previous.covered.push(...covered);
+      this.#makeStale(previous);
+      return previous;
+    }
+    this.#memoryBytes -= entry.memoryBytes;
+    this.entries.replace(entry, { kind: 'gap', id: this.#newId(), gap });
+    Object.assign(entry, { ...BLANK, captured: ofGap(gap), isInFlight: false });
+    this.streams.release(item.header.streamId);
+    entry.covered.push(...covered);
+    this.#makeStale(entry);
+    return entry;
+  }
+
+  /** The oldest two Gaps become one, of the later's end. Returns whether there were two. */
+  joinOldestGaps(): boolean {
+    let first: Entry | undefined;
+    for (const entry of this.entries) {
+      if (entry.item.kind !== 'gap' || entry.isInFlight) continue;
+      if (first?.item.kind !== 'gap') {
+        first = entry;
+        continue;
+      }
+      const gap = { ...joined(first.item.gap, entry.item.gap), ...GIVEN_UP };
+      this.entries.replace(first, { kind: 'gap', id: this.#newId(), gap });
+      first.covered.push(...entry.covered.splice(0));
+      first.wasSent = false;
+      this.#makeStale(first);
+      this.remove(entry);
+      return true;
+    }
+    return false;
+  }
+
+  #takeOver(found: RestoredEntry): void {
+    const { number, flashBytes } = found;
+    const place = flashBytes > 0 ? ('flash' as const) : ('stale' as const);
+    const arrivedMonoUs = Number.NEGATIVE_INFINITY;
+    const common = { number, flashBytes, place, arrivedMonoUs };
+    if (found.kind === 'gap') {
+      const { gap } = found;
+      this.#noteNewest(gap);
+      const covered = [...found.covered];
+      this.#appendGap(gap, { ...common, covered, wasSent: place === 'flash' });
+    } else {
+      this.#noteNewest({ ...found.note, bootId: found.bootId });
+      this.#appendSegment(found.note, common);
+    }
+  }
+
+  #appendSegment(header: SegmentNote, over: Partial<Entry>): Entry {
+    const id = this.#newId();
+    const payload = () => this.#deps.payload(id);
+    this.streams.use(header.streamId);
+    return this.#append({ kind: 'segment', id, header, payload }, header, over);
+  }
+
+  #appendGap(gap: Gap, over: Partial<Entry>): Entry {
+    return this.#append({ kind: 'gap', id: this.#newId(), gap }, ofGap(gap), over);
+  }
+
+  #append(item: Entry['item'], captured: Captured, over: Partial<Entry>): Entry {
+    const entry = this.entries.append({
+      ...BLANK,
+      number: over.number ?? this.#newNumber(),
+      covered: [],
+      arrivedMonoUs: this.#deps.clock.monoUs(),
+      ...over,
+      item,
+      captured,
+    });
+    this.#memoryBytes += entry.memoryBytes;
+    if (entry.place === 'stale') this.#stale.add(entry);
+    return entry;
+  }
+
+  #forget(entry: Entry): void {
+    this.entries.remove(entry);
+    this.#stale.delete(entry);
+    this.#memoryBytes -= entry.memoryBytes;
+    if (entry.item.kind === 'segment') this.streams.release(entry.item.header.streamId);
+  }
+
+  #dropIfForbidden(entry: Entry, mayKeep: (item: Captured) => boolean): RecordId[] {
+    const { item, number } = entry;
+    const gone = entry.covered
+      .filter(({ captured }) => !mayKeep(captured))
+      .map((covered): RecordId => ({ number: covered.number, kind: 'segment' }));
+    const kept = entry.covered.filter(({ captured }) => mayKeep(captured));
+    entry.covered.splice(0, entry.covered.length, ...kept);
+    const isOrphan = item.kind === 'segment' && this.streamOf(entry) === undefined;
+    if (!isOrphan && mayKeep(entry.captured)) return gone;
+    const own: RecordId[] = hasRecord(entry) ? [{ number, kind: item.kind }] : [];
+    this.#forget(entry);
+    return [...gone, ...own];
+  }
+
+  #makeStale(entry: Entry): void {
+    entry.place = 'stale';
+    this.#stale.add(entry);
+  }
+
+  #noteNewest({ bootId, startMonoUs, startAtUs, durationUs, epoch }: Stretch): void {
+    const endMonoUs = startMonoUs + durationUs;
+    if (this.#newest?.bootId === bootId && this.#newest.endMonoUs > endMonoUs) return;
+    this.#newest = { bootId, endMonoUs, endAtUs: startAtUs + durationUs, epoch };
+  }
+
+  #newId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
+
+  #newNumber(): number {
+    this.#lastNumber += 1;
+    return this.#lastNumber;
+  }
+}
+
+const GIVEN_UP = { reason: 'spool_full', code: 'SPOOL_FULL' } as const;
+const BLANK = {
+  parts: null,
+  memoryBytes: 0,
+  flashBytes: 0,
+  place: 'stale',
+  wasSent: false,
+} as const;
+
+const hasRecord = ({ flashBytes, place }: Entry): boolean => flashBytes > 0 || place === 'writing';
+/** A Gap tells of pictures. */
+const ofGap = ({ epoch }: Gap): Captured => ({ epoch, scopes: ['video'] });
