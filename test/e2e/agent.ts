@@ -11,7 +11,10 @@ export const PICTURE = { type: 'test' } as const;
 export interface AgentOptions extends Options {
   readonly source?: object;
   readonly audio?: 'none' | 'source';
+  readonly video?: object;
   readonly capture?: object;
+  readonly segment?: object;
+  readonly spool?: object;
   readonly uplink?: object;
   readonly claim?: object;
   /** Path of a factory identity. */
@@ -22,7 +25,7 @@ export interface AgentOptions extends Options {
 
 /** Writes the agent's configuration next to the bundle; returns its path. */
 export function writeConfig(device: Pick<Added, 'file'>, options: AgentOptions = {}): string {
-  const { source = FILE, audio = 'source', capture = {}, uplink = {}, factory = null } = options;
+  const { source = FILE, audio = 'source', factory = null } = options;
   const file = `${device.file}.agent.json`;
   const stateDir = stateOf(device);
   mkdirSync(join(stateDir, '..'), { recursive: true });
@@ -34,10 +37,18 @@ export function writeConfig(device: Pick<Added, 'file'>, options: AgentOptions =
     claim: { lens: false, folders: [], ...options.claim },
     source,
     audio: { source: audio },
-    video: { width: 160, height: 120, frameRate: 10, bitrateKbps: 200, keyframeIntervalMs: 500 },
-    segment: { durationMs: 1000 },
-    capture: { backoffMinMs: 100, backoffMaxMs: 500, ...capture },
-    uplink: { backoffMinMs: 50, backoffMaxMs: 300, ...uplink },
+    video: {
+      width: 160,
+      height: 120,
+      frameRate: 10,
+      bitrateKbps: 200,
+      keyframeIntervalMs: 500,
+      ...options.video,
+    },
+    segment: { durationMs: 1000, ...options.segment },
+    capture: { backoffMinMs: 100, backoffMaxMs: 500, ...options.capture },
+    ...(options.spool === undefined ? {} : { spool: options.spool }),
+    uplink: { backoffMinMs: 50, backoffMaxMs: 300, ...options.uplink },
     log: { level: 'debug' },
   };
   writeFileSync(file, JSON.stringify(config));
