@@ -4,11 +4,12 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
-import { ERRORS, toLenscapError } from '../proto/errors.ts';
+import { ERRORS, LenscapError, toLenscapError } from '../proto/errors.ts';
 import { readServerConfig } from './installation.ts';
 import { type Common, deviceVerbs, fleetVerbs, verb } from './operator/commands.ts';
 import { addAccount, verify, withInstallation } from './operator.ts';
 import { serve } from './serve.ts';
+import type { Report } from './store/findings.ts';
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -44,23 +45,31 @@ async function runServer({ data, config: file }: Common): Promise<void> {
   });
 }
 
-async function runVerify({ data, config: file, json }: Common & { json?: true }): Promise<void> {
+type VerifyAsked = Common & { json?: true; repair?: true; acceptLoss?: true };
+
+async function runVerify({ data, config: file, json, ...asked }: VerifyAsked): Promise<void> {
+  const options = { repair: asked.repair === true, acceptLoss: asked.acceptLoss === true };
+  if (options.acceptLoss && !options.repair)
+    throw new LenscapError('REQUEST_INVALID', '--accept-loss goes with --repair');
   const config = await readServerConfig(data, file);
+  const progress = (segments: number): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${segments} segments checked`);
+  };
   const report = await withInstallation(data, config, (installation) =>
-    verify(installation, (segments) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r${segments} segments checked`);
-    }),
+    verify(installation, progress, options),
   );
-  if (json) print(JSON.stringify(report, null, 2));
-  else {
-    for (const fault of report.faults) print(`FAULT ${fault}`);
-    for (const blobId of report.leftOver)
-      print(`left over from a crash, never acknowledged: ${blobId}`);
-    print(
-      `${report.segments} segments, ${report.bytes} bytes, ${report.faults.length} faults, ${report.leftOver.length} left over`,
-    );
-  }
+  for (const line of json ? [JSON.stringify(report, null, 2)] : reportLines(report)) print(line);
   if (report.faults.length > 0) process.exitCode = ERRORS.STORE_CORRUPT.exit;
+}
+
+function reportLines({ faults, leftOver, mended, remedies, ...counts }: Report): string[] {
+  return [
+    ...mended.map((line) => `mended: ${line}`),
+    ...faults.map((fault) => `FAULT ${fault}`),
+    ...leftOver.map((line) => `left over: ${line}`),
+    ...remedies.map((remedy) => `to do about ${remedy}`),
+    `${counts.segments} segments, ${counts.bytes} bytes, ${mended.length} mended, ${faults.length} faults, ${leftOver.length} left over`,
+  ];
 }
 
 function accountVerbs(program: Command): void {
@@ -119,6 +128,8 @@ deviceVerbs(program, print);
 fleetVerbs(program, print);
 policyVerbs(program);
 verb(program, 'verify', 'compare index, objects and ledger and report every disagreement')
+  .option('--repair', 'mend what is safe to mend; the server has to be stopped')
+  .option('--accept-loss', 'with --repair: note as lost what only a backup could bring back')
   .option('--json', 'as JSON')
   .action(runVerify);
 

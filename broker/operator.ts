@@ -8,12 +8,16 @@ import { chainFaults, grantedFaults } from './consent/ledger.ts';
 import { enrol } from './fleet/enrolment.ts';
 import { isState, MAY } from './fleet/states.ts';
 import { deviceAddress, type Installation, openInstallation } from './installation.ts';
+import { certificateFaults } from './operator/certificate-faults.ts';
 import { fleetFaults } from './operator/fleet-faults.ts';
 import { hashPassword } from './portal/passwords.ts';
 import { writeFileDurably } from './store/durable.ts';
+import { linesOf, type Report } from './store/findings.ts';
 import { newId } from './store/ids.ts';
+import { type Lock, takeLock } from './store/lock.ts';
 import { Overview } from './store/overview.ts';
-import { type Report, verifyMedia } from './store/verify.ts';
+import { repair } from './store/repair.ts';
+import { inspect } from './store/verify.ts';
 
 export { revokeDevice } from './operator/devices.ts';
 
@@ -98,13 +102,50 @@ async function addressFor(
   return deviceAddress(folder, config);
 }
 
-/** Everything that is stored against itself: objects, index, ledger, fleet. */
+/** What verify is to do besides telling. */
+export interface VerifyOptions {
+  /** Mend what is safe to mend; no server may run meanwhile. */
+  readonly repair: boolean;
+  /** And note as lost what only a backup could bring back. */
+  readonly acceptLoss: boolean;
+}
+
+/**
+ * Everything that is stored against itself: objects, index, ledger, fleet.
+ * @throws STORE_LOCKED when it is to be repaired while a server runs on it.
+ */
 export async function verify(
-  { store, consentPublicKey }: Installation,
+  installation: Installation,
   progress: (segments: number) => void,
+  options: VerifyOptions = { repair: false, acceptLoss: false },
 ): Promise<Report> {
-  const report = await verifyMedia(store, progress);
-  const faults = [...report.faults, ...fleetFaults(await new Overview(store.index).fleet())];
+  const lock = options.repair ? lockOf(installation) : undefined;
+  try {
+    const { store, folder } = installation;
+    const { segments, bytes, findings } = await inspect(store, folder, progress);
+    const repaired = lock && (await repair(store, findings, { ...options, nowMs: Date.now() }));
+    const lines = linesOf(repaired?.remaining ?? findings);
+    const isReadable = !findings.some(({ kind }) => kind === 'index_damaged');
+    const faults = [...lines.faults, ...(isReadable ? await recordFaults(installation) : [])];
+    return { segments, bytes, ...lines, faults, mended: repaired?.mended ?? [] };
+  } finally {
+    lock?.release();
+  }
+}
+
+function lockOf({ folder }: Installation): Lock {
+  try {
+    return takeLock(join(folder, 'run', 'serve.lock'), 0);
+  } catch (error) {
+    const detail = 'a server runs on it; stop it before a repair';
+    throw new LenscapError('STORE_LOCKED', detail, { cause: error });
+  }
+}
+
+/** What is said of the fleet, of policies and of consent. */
+async function recordFaults({ store, consentPublicKey }: Installation): Promise<string[]> {
+  const fleet = await new Overview(store.index).fleet();
+  const faults = [...fleetFaults(fleet), ...certificateFaults(fleet.certificates)];
   for (const { version, document, sha256 } of await store.consent.policies())
     if (hash('sha256', document) !== sha256) faults.push(`policy ${version}: its text was changed`);
   for (const device of await store.devices.all()) {
@@ -118,5 +159,5 @@ export async function verify(
     if (granted.size > 0 && isState(device.state) && !MAY[device.state].beGranted)
       faults.push(`device ${device.device_id}: it is ${device.state}, and something is granted`);
   }
-  return { ...report, faults };
+  return faults;
 }

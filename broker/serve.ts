@@ -20,6 +20,8 @@ import { makeFolder, writeFileDurably } from './store/durable.ts';
 import { takeLock } from './store/lock.ts';
 import { MediaMemory } from './store/media-memory.ts';
 import { Overview } from './store/overview.ts';
+import { finishBegun } from './store/repair.ts';
+import type { Store } from './store/store.ts';
 
 /** How soon a change by another process, such as a publication, takes effect here. */
 const WATCH_MS = 250;
@@ -48,8 +50,7 @@ export async function serve(
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const installation = await openInstallation(folder, config);
   try {
-    const finished = await installation.store.deletion.finish();
-    if (finished > 0) log.info({ finished }, 'deletions finished that were begun before');
+    await finishLastRun(installation.store, log);
     const broker = await makeBroker(installation, config, log, memory);
     const portal = makePortal(installation, config, log, broker);
     const metrics = makeMetrics(installation, config, log, broker);
@@ -57,7 +58,9 @@ export async function serve(
     const { url: httpUrl } = await portal.listen();
     const metricsUrl = await metrics.listen();
     const address = { pid: process.pid, mqttPort, httpUrl, metricsUrl };
-    await writeFileDurably(join(folder, 'run', 'server.json'), JSON.stringify(address));
+    await writeFileDurably(join(folder, 'run', 'server.json'), JSON.stringify(address)).catch(
+      (err: unknown) => log.error({ err }, 'verbs are not told where the server listens'),
+    );
     log.info(address, 'listening');
     ready(address);
     delay.enable();
@@ -77,6 +80,18 @@ export async function serve(
     await installation.store.close();
     lock.release();
     log.info({ eventLoopDelayP99Ms: delay.percentile(99) / 1e6 }, 'stopped');
+  }
+}
+
+/** Nothing is taken in yet. A disk that does not let it be done does not keep owners out. */
+async function finishLastRun(store: Store, log: Logger): Promise<void> {
+  try {
+    const begun = await finishBegun(store);
+    if (begun.finished > 0) log.info(begun, 'deletions finished that were begun before');
+    if (begun.removed > 0) log.info(begun, 'objects removed that a crash had left without a row');
+    if (begun.kept > 0) log.error(begun, 'many objects without a row; is the index an old one?');
+  } catch (err) {
+    log.error({ err }, 'what the last run had begun is not finished; the next start tries again');
   }
 }
 

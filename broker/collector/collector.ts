@@ -2,20 +2,24 @@
 // message is durable (or was before); the broker acknowledges after that. It never looks into media.
 import { hash } from 'node:crypto';
 import type { Logger } from 'pino';
+import { decodeAnchor } from '../../proto/anchor.ts';
 import { ERRORS, type ErrorCode, LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { decodeGap } from '../../proto/gap.ts';
+import { decodeHealth } from '../../proto/health.ts';
 import { decodeInfo } from '../../proto/info.ts';
 import { decodeSegment } from '../../proto/segment.ts';
 import { decodeStream } from '../../proto/stream.ts';
 import type { UpNoun } from '../../proto/topics.ts';
 import { decodeApplied, type Target, targetOf, type Verdict } from '../../proto/verdict.ts';
 import type { ConsentGate } from '../consent/gate.ts';
+import type { Anchors } from '../store/anchors.ts';
 import type { Outcome } from '../store/commit.ts';
 import type { Devices } from '../store/devices.ts';
 import { initIdentity, segmentIdentity } from '../store/identities.ts';
 import type { Keys } from '../store/keys.ts';
 import { joinScopes } from '../store/schema.ts';
 import { seal } from '../store/seal.ts';
+import { judged } from './anchor.ts';
 import type { GroupCommit, Offer } from './group-commit.ts';
 
 /** Who sent it, by certificate; nothing in a payload says so. */
@@ -31,13 +35,15 @@ export interface Sender {
 export type Reply = 'stored' | 'dropped' | { readonly verdict: Verdict; readonly isFinal: boolean };
 /** What a device reports; the rest of what it sends concerns its identity. */
 export type Report = Exclude<UpNoun, 'renewal' | 'released'>;
-type Capture = Exclude<Report, 'applied' | 'info'>;
+/** What was captured, or not; each is named by an id, so that it can be refused. */
+type Capture = Extract<Report, 'stream' | 'segment' | 'gap'>;
 
 export interface CollectorDeps {
   readonly gate: ConsentGate;
   readonly groups: GroupCommit;
   readonly keys: Keys;
-  readonly devices: Pick<Devices, 'applied' | 'noteInfo'>;
+  readonly devices: Pick<Devices, 'applied' | 'noteInfo' | 'noteHealth'>;
+  readonly anchors: Pick<Anchors, 'note'>;
   readonly nowUs: () => number;
   readonly log: Logger;
 }
@@ -56,12 +62,35 @@ export class Collector {
 
   /** @throws DECODE_INVALID when not even its id can be read; the sender is to be cut off. */
   async take(sender: Sender, noun: Report, payload: Uint8Array): Promise<Reply> {
-    if (noun === 'info') return this.#info(sender, payload);
-    if (noun === 'applied') {
-      const { epoch } = decodeApplied(payload);
-      await this.#deps.devices.applied(sender.deviceId, epoch, this.#deps.nowUs());
-      return 'stored';
+    switch (noun) {
+      case 'anchor':
+        return this.#anchor(sender, payload);
+      case 'applied':
+        return this.#applied(sender, payload);
+      case 'info': {
+        const info = decodeInfo(payload);
+        return this.#told(sender, noun, info.epoch, (devices) =>
+          devices.noteInfo(sender.deviceId, info),
+        );
+      }
+      case 'health': {
+        const health = decodeHealth(payload);
+        return this.#told(sender, noun, health.epoch, (devices) =>
+          devices.noteHealth(sender.deviceId, health),
+        );
+      }
+      default:
+        return this.#capture(sender, noun, payload);
     }
+  }
+
+  /** Nothing of a device whose ownership has ended; the sender is to erase it. */
+  refuse(noun: Report, payload: Uint8Array): Reply {
+    const target = isCapture(noun) ? targetOf(noun, payload) : undefined;
+    return target ? refusal('CONSENT_MISSING', target, 'its owner has released it') : 'dropped';
+  }
+
+  async #capture(sender: Sender, noun: Capture, payload: Uint8Array): Promise<Reply> {
     let target: Target | undefined;
     try {
       const draft = await this.#draft(sender, noun, payload);
@@ -75,18 +104,33 @@ export class Collector {
     }
   }
 
-  /** Nothing of a device whose ownership has ended; the sender is to erase it. */
-  refuse(noun: Report, payload: Uint8Array): Reply {
-    const target = noun === 'applied' || noun === 'info' ? undefined : targetOf(noun, payload);
-    return target ? refusal('CONSENT_MISSING', target, 'its owner has released it') : 'dropped';
+  async #applied({ deviceId }: Sender, payload: Uint8Array): Promise<Reply> {
+    const { epoch } = decodeApplied(payload);
+    await this.#deps.devices.applied(deviceId, epoch, this.#deps.nowUs());
+    return 'stored';
   }
 
-  /** Device information, under its scope. @throws DECODE_INVALID. */
-  async #info({ deviceId }: Sender, payload: Uint8Array): Promise<Reply> {
-    const info = decodeInfo(payload);
-    const isOpen = this.#deps.gate.mayTakeIn(deviceId, { ...info, scopes: ['device_info'] });
-    if (isOpen && (await this.#deps.devices.noteInfo(deviceId, info))) return 'stored';
-    this.#deps.log.warn({ deviceId, noun: 'info', code: 'CONSENT_MISSING' }, 'not stored');
+  /** The wall time of a boot; needs no consent, since it says nothing but a time. */
+  async #anchor({ deviceId }: Sender, payload: Uint8Array): Promise<Reply> {
+    const anchor = decodeAnchor(payload);
+    const nowUs = this.#deps.nowUs();
+    const { offset_us, source } = judged(anchor, nowUs);
+    const row = { device_id: deviceId, boot_id: anchor.bootId, offset_us, source, at_us: nowUs };
+    const corrected = await this.#deps.anchors.note(row);
+    if (corrected > 0) this.#deps.log.info({ deviceId, source, corrected }, 'times corrected');
+    return 'stored';
+  }
+
+  /** Device information, under its scope. */
+  async #told(
+    { deviceId }: Sender,
+    noun: 'info' | 'health',
+    epoch: number,
+    note: (devices: CollectorDeps['devices']) => Promise<boolean>,
+  ): Promise<Reply> {
+    const isOpen = this.#deps.gate.mayTakeIn(deviceId, { epoch, scopes: ['device_info'] });
+    if (isOpen && (await note(this.#deps.devices))) return 'stored';
+    this.#deps.log.warn({ deviceId, noun, code: 'CONSENT_MISSING' }, 'not stored');
     return 'dropped';
   }
 
@@ -133,6 +177,8 @@ export class Collector {
       sealed_init: Buffer.concat(seal(key, identity, stream.init)),
       init_sha256: hash('sha256', stream.init),
       received_at_us: this.#deps.nowUs(),
+      time_estimated: stream.timeEstimated ? 1 : 0,
+      corrected_us: 0,
     };
     return {
       target: { kind: 'stream', streamId: stream.streamId },
@@ -164,6 +210,7 @@ export class Collector {
       media_bytes: segment.media.byteLength,
       blob_id: '',
       received_at_us: this.#deps.nowUs(),
+      corrected_us: 0,
     };
     const identity = segmentIdentity(accountId, row);
     return {
@@ -189,12 +236,17 @@ export class Collector {
       epoch: gap.epoch,
       code: gap.code,
       received_at_us: this.#deps.nowUs(),
+      corrected_us: 0,
     };
     return {
       target: { kind: 'gap', gapId: gap.gapId },
       offer: { candidate: { kind: 'gap', row, scopes: ['video'] }, sealed: null, bytes: 1024 },
     };
   }
+}
+
+function isCapture(noun: Report): noun is Capture {
+  return noun === 'stream' || noun === 'segment' || noun === 'gap';
 }
 
 const DETAILS: Partial<Record<ErrorCode, string>> = {
@@ -210,8 +262,11 @@ function replyOf(outcome: Outcome, target: Target): Reply {
   return refusal(outcome, target, DETAILS[outcome] ?? '');
 }
 
+/** Not the fault of what was sent: it may be the last copy, and may be taken in once this is mended. */
+const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set(['STORE_CORRUPT', 'BUG']);
+
 /** STREAM_UNKNOWN keeps the link: the stream is sent, then the segment again. */
 function refusal(code: ErrorCode, target: Target, detail: string): Reply {
-  const erase = !ERRORS[code].retry;
+  const erase = !ERRORS[code].retry && !OWN_FAULTS.has(code);
   return { verdict: { target, code, erase, detail }, isFinal: erase || code === 'STREAM_UNKNOWN' };
 }

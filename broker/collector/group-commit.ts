@@ -1,6 +1,8 @@
 // Group commit: what arrives while a group is being written forms the next group. A promise of
 // `offer` resolves only when the objects are synced and the rows are committed; on an error the
 // whole group is rejected and nothing of it is visible.
+// INVARIANT: no object is removed while a row that names it may still appear. A commit that failed may
+// be found in the journal of the index after a crash; it is out of the way once another one succeeded.
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Candidate, Outcome } from '../store/commit.ts';
@@ -35,6 +37,8 @@ export class GroupCommit {
   readonly #deps: GroupCommitDeps;
   readonly #queue: Waiting[] = [];
   #groups = 0;
+  /** Objects of groups whose commit failed. */
+  readonly #doubtful: string[] = [];
   /** Resolves when the group before is through, stored or not. */
   #before: Promise<void> = Promise.resolve();
 
@@ -92,15 +96,33 @@ export class GroupCommit {
       if (candidate.kind !== 'segment' || !sealed) return candidate;
       return { ...candidate, row: { ...candidate.row, blob_id: objects.write(sealed()) } };
     });
-    const segments = candidates.filter((candidate) => candidate.kind === 'segment');
-    if (segments.length > 0) await objects.commit();
+    const blobIds = candidates.flatMap((candidate) =>
+      candidate.kind === 'segment' ? [candidate.row.blob_id] : [],
+    );
+    if (blobIds.length > 0) await objects.commit();
     await before;
-    const outcomes = await commit(candidates);
-    const refused = candidates.flatMap((candidate, position) =>
+    const outcomes = await commit(candidates).catch((error: unknown) =>
+      this.#failed(blobIds, error),
+    );
+    const useless = candidates.flatMap((candidate, position) =>
       candidate.kind === 'segment' && outcomes[position] !== 'stored' ? candidate.row.blob_id : [],
     );
-    // What cannot be removed is named by no row, and is listed by verify.
-    if (refused.length > 0) await blobs.remove(refused).catch(() => undefined);
+    // A commit that changed nothing leaves the journal as it is.
+    if (outcomes.includes('stored')) useless.push(...this.#doubtful.splice(0));
+    await this.#discard(useless);
     return outcomes;
+  }
+
+  /** Where the index had no room, its commit cannot have got as far as to be found again. */
+  async #failed(blobIds: readonly string[], error: unknown): Promise<never> {
+    const isFull = error instanceof LenscapError && error.code === 'STORE_FULL';
+    if (isFull) await this.#discard(blobIds);
+    else this.#doubtful.push(...blobIds);
+    throw error;
+  }
+
+  /** What cannot be removed is named by no row; the next start removes it. */
+  async #discard(blobIds: readonly string[]): Promise<void> {
+    if (blobIds.length > 0) await this.#deps.blobs.remove(blobIds).catch(ignore);
   }
 }

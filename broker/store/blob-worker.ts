@@ -47,6 +47,15 @@ function makeFolder(folder: string): void {
   known.add(folder);
 }
 
+/** What a failing disk does not let go of is named by no row, and the next start removes it. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Why the group failed is said; this would hide it.
+  }
+}
+
 async function writeGroup({ folder, objects }: ObjectGroup): Promise<void> {
   const open: number[] = [];
   try {
@@ -57,7 +66,7 @@ async function writeGroup({ folder, objects }: ObjectGroup): Promise<void> {
     await Promise.all(open.map((fd) => syncData(fd)));
     syncFolderNow(folder);
   } catch (error) {
-    for (const { name } of objects) rmSync(join(folder, name), { force: true });
+    for (const { name } of objects) removeQuietly(join(folder, name));
     throw error;
   } finally {
     for (const fd of open) closeSync(fd);

@@ -1,11 +1,12 @@
 // Sealed objects as files: made exclusively, written, synced; never changed. A file counts only when
 // a row of the index names it, so a crash between the two leaves an orphan and nothing worse.
 import { randomBytes } from 'node:crypto';
+import type { Dirent } from 'node:fs';
 import { readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import type { ObjectGroup, WriteFailure } from './blob-worker.ts';
-import { makeFolder, syncFolder } from './durable.ts';
+import { makeFolder, storeFailure, syncFolder, toStoreFailure } from './durable.ts';
 import { Thread } from './thread.ts';
 
 /** What the store needs of a place for sealed objects; files here, object stores alike. */
@@ -14,12 +15,19 @@ export interface Blobs {
   group(): BlobGroup;
   /** @throws STORE_CORRUPT when there is no such object. */
   read(blobId: string): Promise<Buffer>;
-  /** Removes objects for good; absent ones are fine. */
+  /** Removes objects for good; absent ones are fine. @throws STORE_FAILED. */
   remove(blobIds: readonly string[]): Promise<void>;
-  /** Everything that lies there, with its size; what is no object by its name. */
-  list(): AsyncIterable<{ readonly blobId: string; readonly bytes: number }>;
+  /** What lies there, in groups; `recent`: at least all that was written shortly before the last end. */
+  list(part: 'all' | 'recent'): AsyncIterable<Listing>;
   /** Room left for other data, in bytes. */
   freeBytes(): Promise<number>;
+}
+
+/** What lies together. */
+export interface Listing {
+  readonly blobIds: readonly string[];
+  /** Names of what is no object. */
+  readonly strangers: readonly string[];
 }
 
 export interface BlobGroup {
@@ -29,7 +37,11 @@ export interface BlobGroup {
   commit(): Promise<void>;
 }
 
+const SHARD = /^[0-9]{10}$/;
 const BLOB_ID = /^([0-9]{10})-[0-9a-f]{32}$/;
+/** Groups under way at a crash are of one hour, or of two at the turn of it. */
+const RECENT_NAMED = 2;
+const RECENT_CHANGED = 3;
 
 export class FileBlobs implements Blobs {
   readonly #root: string;
@@ -88,22 +100,39 @@ export class FileBlobs implements Blobs {
   }
 
   async remove(blobIds: readonly string[]): Promise<void> {
-    for (const blobId of blobIds) await rm(this.#path(blobId), { force: true });
-    const shards = new Set(blobIds.map((blobId) => join(this.#path(blobId), '..')));
-    for (const shard of shards) await syncFolder(shard).catch(ignoreAbsent);
+    const shards = new Set(blobIds.map((blobId) => dirname(this.#path(blobId))));
+    try {
+      for (const blobId of blobIds) await rm(this.#path(blobId), { force: true });
+      for (const shard of shards) await syncFolder(shard).catch(ignoreAbsent);
+    } catch (error) {
+      throw toStoreFailure(error);
+    }
   }
 
-  async *list(): AsyncIterable<{ blobId: string; bytes: number }> {
-    for (const name of (await readdir(this.#root)).sort()) {
-      const path = join(this.#root, name);
-      const entry = await stat(path);
-      if (!entry.isDirectory()) yield { blobId: name, bytes: entry.size };
-      else
-        for (const blobId of (await readdir(path)).sort()) {
-          const bytes = await sizeOf(join(path, blobId));
-          if (bytes !== undefined) yield { blobId, bytes };
-        }
+  async *list(part: 'all' | 'recent'): AsyncIterable<Listing> {
+    const entries = await readdir(this.#root, { withFileTypes: true });
+    const isShard = (entry: Dirent): boolean => entry.isDirectory() && SHARD.test(entry.name);
+    const strangers = entries.filter((entry) => !isShard(entry)).map(({ name }) => name);
+    if (strangers.length > 0) yield { blobIds: [], strangers };
+    const shards = entries.filter(isShard).map(({ name }) => name);
+    for (const shard of part === 'all' ? shards.sort() : await this.#recent(shards)) {
+      const names = await readdir(join(this.#root, shard));
+      const isObject = (name: string): boolean => BLOB_ID.exec(name)?.[1] === shard;
+      yield {
+        blobIds: names.filter(isObject).sort(),
+        strangers: names.filter((name) => !isObject(name)).map((name) => join(shard, name)),
+      };
     }
+  }
+
+  /** By when they were changed, and by their hour: clocks are set, and deletions change old folders. */
+  async #recent(shards: readonly string[]): Promise<string[]> {
+    const changed = await Promise.all(
+      shards.map(async (name) => ({ name, at: (await stat(join(this.#root, name))).mtimeMs })),
+    );
+    const latest = changed.sort((one, two) => two.at - one.at).slice(0, RECENT_CHANGED);
+    const newest = [...shards].sort().slice(-RECENT_NAMED);
+    return [...new Set([...newest, ...latest.map(({ name }) => name)])];
   }
 
   async freeBytes(): Promise<number> {
@@ -125,14 +154,8 @@ function own(pieces: readonly Uint8Array[]): ArrayBuffer[] {
   );
 }
 
-const FULL = ['ENOSPC', 'EDQUOT'];
-
 function writeError({ message, errno }: WriteFailure): LenscapError {
-  return new LenscapError(FULL.includes(errno) ? 'STORE_FULL' : 'STORE_FAILED', message);
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  return (await stat(path).catch(ignoreAbsent))?.size;
+  return storeFailure(errno, message);
 }
 
 function ignoreAbsent(error: unknown): undefined {

@@ -1,10 +1,11 @@
-// The last gate. In one transaction it compares the consent in force with what each item was captured
-// under, and what the owner deleted, and only then makes the items visible. An id is taken once:
+// The last gate. In one transaction it puts items at their time, compares the consent in force with what
+// each was captured under, and what the owner deleted, and only then makes the items visible. An id is taken once:
 // the same content again changes nothing, other content is refused.
 import { sql, type Transaction } from 'kysely';
 import type { ErrorCode } from '../../proto/errors.ts';
 import { mayTakeIn, type Scope } from '../../proto/scopes.ts';
 import { readGranted } from './consent-rows.ts';
+import { placeGroup } from './placing.ts';
 import type { Index, Tables } from './schema.ts';
 
 /** Something to be made visible, with what its consent is judged by. */
@@ -23,8 +24,9 @@ export type Outcome = 'stored' | 'duplicate' | ErrorCode;
 type Segment = Extract<Candidate, { kind: 'segment' }>;
 
 /** Decides on a group and stores it. Outcomes are in the order of the group. */
-export function commit(index: Index, group: readonly Candidate[]): Promise<Outcome[]> {
+export function commit(index: Index, offered: readonly Candidate[]): Promise<Outcome[]> {
   return index.transaction().execute(async (trx) => {
+    const group = await placeGroup(trx, offered);
     const outcomes = new Map<Candidate, Outcome>();
     for (const [candidate, code] of await refusals(trx, group)) outcomes.set(candidate, code);
     const open = group.filter((candidate) => !outcomes.has(candidate));
@@ -59,18 +61,25 @@ async function refusals(
     .where('to_us', '>', Math.min(...group.map(({ row }) => row.start_at_us)))
     .execute();
   return group.flatMap((candidate): [Candidate, ErrorCode][] => {
-    const { device_id, epoch, start_at_us } = candidate.row;
+    const { device_id, epoch } = candidate.row;
     const item = { epoch, scopes: candidate.scopes };
     // An epoch that the ledger does not have yet would outlast a withdrawal.
     const isKnown = epoch <= (epochs.get(device_id) ?? 0);
     if (!isKnown || !mayTakeIn(item, granted.get(device_id) ?? new Map()))
       return [[candidate, 'CONSENT_MISSING']];
-    const isDeleted = deleted.some(
-      (range) =>
-        range.device_id === device_id && range.from_us <= start_at_us && start_at_us < range.to_us,
-    );
-    return isDeleted && candidate.kind !== 'stream' ? [[candidate, 'SEGMENT_DELETED']] : [];
+    const isDeleted = deleted.some((range) => isWithin(candidate, range));
+    return isDeleted ? [[candidate, 'SEGMENT_DELETED']] : [];
   });
+}
+
+/** A segment that begins in a deleted range, or a gap that ends in it as well. */
+function isWithin(
+  { kind, row }: Candidate,
+  range: Pick<Tables['deleted_ranges'], 'device_id' | 'from_us' | 'to_us'>,
+): boolean {
+  if (kind === 'stream' || row.device_id !== range.device_id) return false;
+  const endUs = kind === 'gap' ? row.start_at_us + row.duration_us : row.start_at_us + 1;
+  return range.from_us <= row.start_at_us && endUs <= range.to_us;
 }
 
 async function putStream(trx: Transaction<Tables>, row: Tables['streams']): Promise<Outcome> {

@@ -3,7 +3,7 @@
 import type { Kysely } from 'kysely';
 import { type GrantedSince, isScope, nextGranted, type Scope } from '../../proto/scopes.ts';
 import { Gathered } from './gathered.ts';
-import type { Index, Tables } from './schema.ts';
+import { type Index, NO_DEVICE_INFO, type Tables } from './schema.ts';
 
 export type LedgerRow = Tables['ledger'];
 export type PolicyRow = Tables['policies'];
@@ -202,7 +202,7 @@ async function appendIn(
   if (!next.scopes.includes('device_info'))
     await trx
       .updateTable('devices')
-      .set({ agent_version: null })
+      .set(NO_DEVICE_INFO)
       .where('device_id', '=', deviceId)
       .execute();
   await trx.deleteFrom('granted').where('device_id', '=', deviceId).execute();

@@ -1,7 +1,8 @@
 // Deletion is write-ahead: rows become tombstones in one transaction (from then on nobody sees the
 // segments, and a late upload of them is refused), then the files go, then the tombstones forget
 // them. `finish` at start-up completes what a crash interrupted.
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
+import { pruneAnchors } from './anchors.ts';
 import type { Blobs } from './blobs.ts';
 import type { Span } from './media-rows.ts';
 import type { Index } from './schema.ts';
@@ -27,32 +28,30 @@ export class Deletion {
     const count = await this.#bury(
       sql`device_id = ${deviceId} and stream_id = ${streamId} and sequence = ${sequence}`,
       nowUs,
+      0,
     );
     await this.finish();
     return count > 0;
   }
 
   /**
-   * Deletes every segment and gap that begins in the span, and refuses later uploads of that time.
-   * Returns how many were deleted now.
+   * Deletes every segment that begins in the span and every gap within, and refuses later uploads of
+   * that time. Returns how many segments were deleted now.
    */
   async range({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
-    const count = await this.#bury(
-      sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`,
-      nowUs,
-      // Not beyond now: what is recorded later was not meant.
-      { deviceId, fromUs, toUs: Math.min(toUs, nowUs) },
-    );
+    // Not beyond now: what is recorded later was not meant.
+    const closed = { deviceId, fromUs, toUs: Math.min(toUs, nowUs) };
+    const begun = sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`;
+    const count = await this.#bury(begun, nowUs, closed.toUs, closed);
     await this.finish();
     return count;
   }
 
   /** Deletes what was taken in before `beforeUs`, as the policy's retention demands. */
   async expire(deviceId: string, beforeUs: number, nowUs: number): Promise<number> {
-    const count = await this.#bury(
-      sql`device_id = ${deviceId} and received_at_us < ${beforeUs}`,
-      nowUs,
-    );
+    const old = sql`device_id = ${deviceId} and received_at_us < ${beforeUs}`;
+    // Its age tells why it is not there.
+    const count = await this.#bury(old, nowUs, Number.MAX_SAFE_INTEGER);
     await this.#index
       .deleteFrom('gaps')
       .where('device_id', '=', deviceId)
@@ -62,6 +61,7 @@ export class Deletion {
     await sql`delete from streams where device_id = ${deviceId} and received_at_us < ${beforeUs}
       and not exists (select 1 from segments where segments.device_id = streams.device_id
         and segments.stream_id = streams.stream_id)`.execute(this.#index);
+    await pruneAnchors(this.#index, deviceId, nowUs);
     await this.finish();
     return count;
   }
@@ -88,33 +88,43 @@ export class Deletion {
     }
   }
 
-  async #bury(condition: ReturnType<typeof sql>, nowUs: number, range?: Span): Promise<number> {
+  /** Beyond `toldUntilUs` nothing else tells that what was there was deleted, so tombstones do. */
+  async #bury(
+    condition: RawBuilder<unknown>,
+    nowUs: number,
+    toldUntilUs: number,
+    range?: Span,
+  ): Promise<number> {
     return this.#index.transaction().execute(async (trx) => {
-      if (range) {
-        await trx
-          .deleteFrom('gaps')
-          .where('device_id', '=', range.deviceId)
-          .where('start_at_us', '>=', range.fromUs)
-          .where('start_at_us', '<', range.toUs)
-          .execute();
-        await trx
-          .insertInto('deleted_ranges')
-          .values({
-            device_id: range.deviceId,
-            from_us: range.fromUs,
-            to_us: range.toUs,
-            deleted_at_us: nowUs,
-          })
-          .execute();
-      }
-      await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us)
-        select device_id, stream_id, sequence, blob_id, ${nowUs} from segments where ${condition}`.execute(
-        trx,
-      );
+      if (range) await closeRange(trx, range, nowUs);
+      const isTold = sql`start_at_us + duration_us > ${toldUntilUs}`;
+      await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us,
+          start_at_us, duration_us)
+        select device_id, stream_id, sequence, blob_id, ${nowUs},
+          case when ${isTold} then start_at_us end, case when ${isTold} then duration_us end
+        from segments where ${condition}`.execute(trx);
       const { numAffectedRows } = await sql`delete from segments where ${condition}`.execute(trx);
       return Number(numAffectedRows ?? 0n);
     });
   }
+}
+
+/** From now on nothing of that time is taken in. A gap that reaches beyond it is still told. */
+async function closeRange(
+  trx: Index,
+  { deviceId, fromUs, toUs }: Span,
+  nowUs: number,
+): Promise<void> {
+  await trx
+    .deleteFrom('gaps')
+    .where('device_id', '=', deviceId)
+    .where('start_at_us', '>=', fromUs)
+    .where(sql<boolean>`start_at_us + duration_us <= ${toUs}`)
+    .execute();
+  await trx
+    .insertInto('deleted_ranges')
+    .values({ device_id: deviceId, from_us: fromUs, to_us: toUs, deleted_at_us: nowUs })
+    .execute();
 }
 
 /** Within a transaction: deletes everything recorded by a device. Returns how many segments. */
@@ -128,5 +138,6 @@ export async function bury(index: Index, deviceId: string, nowUs: number): Promi
     .executeTakeFirst();
   await index.deleteFrom('streams').where('device_id', '=', deviceId).execute();
   await index.deleteFrom('gaps').where('device_id', '=', deviceId).execute();
+  await index.deleteFrom('anchors').where('device_id', '=', deviceId).execute();
   return Number(numDeletedRows);
 }

@@ -1,11 +1,29 @@
 // Files that survive a power cut: written, synced, renamed into place, and the folder synced.
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 
-/** Writes a whole file so that after a crash either nothing or all of it is there. */
+const FULL = ['ENOSPC', 'EDQUOT'];
+const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/;
+
+/** What a failure of the file system is to whoever wanted to store something. */
+export function storeFailure(errno: string, detail: string, cause?: unknown): LenscapError {
+  return new LenscapError(FULL.includes(errno) ? 'STORE_FULL' : 'STORE_FAILED', detail, { cause });
+}
+
+/** The same, of what was thrown. */
+export function toStoreFailure(thrown: unknown): LenscapError {
+  if (thrown instanceof LenscapError) return thrown;
+  const errno = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+  return storeFailure(errno, thrown instanceof Error ? thrown.message : String(thrown), thrown);
+}
+
+/**
+ * Writes a whole file so that after a crash either nothing or all of it is there.
+ * @throws STORE_FULL, STORE_FAILED.
+ */
 export async function writeFileDurably(
   path: string,
   content: string | Uint8Array,
@@ -18,11 +36,21 @@ export async function writeFileDurably(
       await file.sync();
     });
     await rename(temporary, path);
+    await syncFolder(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    // What cannot be removed either is found by verify.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw toStoreFailure(error);
   }
-  await syncFolder(dirname(path));
+}
+
+/** Files in these folders that a crash left half written by `writeFileDurably`. */
+export async function temporariesIn(folders: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of folders)
+    for (const name of await readdir(folder).catch(() => []))
+      if (TEMPORARY.test(name)) found.push(join(folder, name));
+  return found.sort();
 }
 
 /** Makes the entries of a folder durable. */
@@ -56,9 +84,11 @@ export async function readSecret(path: string, mayMake: boolean): Promise<Buffer
   }
 }
 
-/** A folder for secrets: mode 0700. */
+/** A folder for secrets: mode 0700. @throws STORE_FULL, STORE_FAILED. */
 export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  await mkdir(path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw toStoreFailure(error);
+  });
 }
 
 async function withFile(

@@ -82,6 +82,20 @@ export class MediaRows {
       .execute();
   }
 
+  /** Which streams have times that the camera estimated and no anchor has confirmed, and their boots. */
+  async estimated(deviceId: string): Promise<{ streams: Set<string>; boots: Set<string> }> {
+    const rows = await this.#index
+      .selectFrom('streams')
+      .select(['stream_id', 'boot_id'])
+      .where('device_id', '=', deviceId)
+      .where('time_estimated', '=', 1)
+      .execute();
+    return {
+      streams: new Set(rows.map(({ stream_id }) => stream_id)),
+      boots: new Set(rows.map(({ boot_id }) => boot_id)),
+    };
+  }
+
   async totals(deviceId: string): Promise<Totals> {
     const row = await this.#index
       .selectFrom('totals')

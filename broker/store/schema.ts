@@ -34,8 +34,13 @@ export interface Tables {
     released_at_us: number | null;
     /** Of the board, if its maker enrolled it. */
     serial: string | null;
-    /** Only under the scope device_info. */
+    /** These only under the scope device_info. */
     agent_version: string | null;
+    spool_state: string | null;
+    /** Why the camera's flash takes nothing. */
+    spool_code: string | null;
+    spool_items: number | null;
+    spool_bytes: number | null;
   };
   certificates: {
     /** Lower-case hex. */
@@ -109,6 +114,10 @@ export interface Tables {
     sealed_init: Uint8Array;
     init_sha256: string;
     received_at_us: number;
+    /** 1: the camera estimated start_at_us, and there is no anchor of its boot. */
+    time_estimated: number;
+    /** What was added to the camera's start_at_us; see anchors.ts. */
+    corrected_us: number;
   };
   segments: {
     device_id: string;
@@ -124,6 +133,7 @@ export interface Tables {
     media_bytes: number;
     blob_id: string;
     received_at_us: number;
+    corrected_us: number;
   };
   /** Kept by triggers, so that asking does not count hundreds of thousands of rows. */
   totals: { device_id: string; segments: number; bytes: number };
@@ -138,6 +148,17 @@ export interface Tables {
     epoch: number;
     code: string | null;
     received_at_us: number;
+    corrected_us: number;
+  };
+  /** Wall time of a boot, less its monotonic time. */
+  anchors: {
+    device_id: string;
+    boot_id: string;
+    offset_us: number;
+    /** Whose wall clock it is: `camera` or `server`. */
+    source: string;
+    /** When it was learned. */
+    at_us: number;
   };
   /** A deleted segment; blob_id is set until its file is gone for good. */
   tombstones: {
@@ -146,14 +167,26 @@ export interface Tables {
     sequence: number;
     blob_id: string | null;
     deleted_at_us: number;
+    /** Its time, where no deleted range covers it. */
+    start_at_us: number | null;
+    duration_us: number | null;
   };
   deleted_ranges: { device_id: string; from_us: number; to_us: number; deleted_at_us: number };
 }
 
 export type Index = Kysely<Tables>;
 
+/** What a row of a device holds while its owner does not consent to device_info. */
+export const NO_DEVICE_INFO = {
+  agent_version: null,
+  spool_state: null,
+  spool_code: null,
+  spool_items: null,
+  spool_bytes: null,
+} as const satisfies Partial<Tables['devices']>;
+
 /** Of an index that this server makes and reads. */
-export const VERSION = '2';
+export const VERSION = '3';
 
 const STATEMENTS = [
   'create table if not exists meta (key text primary key, value text not null) strict, without rowid',
@@ -165,7 +198,8 @@ const STATEMENTS = [
     name text not null, created_at_us integer not null, last_seen_at_us integer,
     epoch integer not null, applied_epoch integer not null default 0, applied_at_us integer,
     state text not null, state_at_us integer not null, state_reason text, released_at_us integer,
-    serial text, agent_version text) strict`,
+    serial text, agent_version text, spool_state text, spool_code text, spool_items integer,
+    spool_bytes integer) strict`,
   `create table certificates (serial text primary key, device_id text not null references devices,
     fingerprint text not null, key_sha256 text not null unique, pem text not null,
     issued_at_us integer not null, not_after_us integer not null, used_at_us integer,
@@ -193,14 +227,16 @@ const STATEMENTS = [
   `create table streams (device_id text not null references devices, stream_id text not null,
     boot_id text not null, start_at_us integer not null, start_mono_us integer not null,
     epoch integer not null, scopes text not null, tracks text not null, sealed_init blob not null,
-    init_sha256 text not null, received_at_us integer not null,
-    primary key (device_id, stream_id)) strict`,
+    init_sha256 text not null, received_at_us integer not null, time_estimated integer not null,
+    corrected_us integer not null default 0, primary key (device_id, stream_id)) strict`,
+  'create index streams_of_boot on streams (device_id, boot_id)',
+  'create index streams_estimated on streams (device_id) where time_estimated = 1',
   `create table segments (device_id text not null, stream_id text not null,
     sequence integer not null, start_at_us integer not null, start_mono_us integer not null,
     duration_us integer not null, decode_start_us integer not null, epoch integer not null,
     scopes text not null, sha256 text not null, media_bytes integer not null,
     blob_id text not null unique, received_at_us integer not null,
-    primary key (device_id, stream_id, sequence),
+    corrected_us integer not null default 0, primary key (device_id, stream_id, sequence),
     foreign key (device_id, stream_id) references streams) strict`,
   'create index segments_by_time on segments (device_id, start_at_us)',
   'create index segments_by_receipt on segments (device_id, received_at_us)',
@@ -215,12 +251,18 @@ const STATEMENTS = [
   `create table gaps (device_id text not null references devices, gap_id text not null,
     boot_id text not null, start_at_us integer not null, start_mono_us integer not null,
     duration_us integer not null, reason text not null, epoch integer not null, code text,
-    received_at_us integer not null, primary key (device_id, gap_id)) strict`,
+    received_at_us integer not null, corrected_us integer not null default 0,
+    primary key (device_id, gap_id)) strict`,
   'create index gaps_by_time on gaps (device_id, start_at_us)',
+  'create index gaps_of_boot on gaps (device_id, boot_id)',
+  `create table anchors (device_id text not null references devices, boot_id text not null,
+    offset_us integer not null, source text not null, at_us integer not null,
+    primary key (device_id, boot_id)) strict, without rowid`,
   `create table tombstones (device_id text not null references devices, stream_id text not null,
     sequence integer not null, blob_id text, deleted_at_us integer not null,
-    primary key (device_id, stream_id, sequence)) strict`,
+    start_at_us integer, duration_us integer, primary key (device_id, stream_id, sequence)) strict`,
   'create index tombstones_pending on tombstones (blob_id) where blob_id is not null',
+  'create index tombstones_by_time on tombstones (device_id, start_at_us) where start_at_us is not null',
   `create table deleted_ranges (device_id text not null references devices,
     from_us integer not null, to_us integer not null, deleted_at_us integer not null) strict`,
   `create trigger ledger_is_append_only before update on ledger

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { Accounts } from './accounts.ts';
+import { Anchors } from './anchors.ts';
 import { type Blobs, FileBlobs } from './blobs.ts';
 import { BoardRows } from './boards.ts';
 import { CertificateRows } from './certificates.ts';
@@ -15,7 +16,8 @@ import { makeFolder } from './durable.ts';
 import { Keys } from './keys.ts';
 import { MediaRows } from './media-rows.ts';
 import { type Index, migrate, VERSION } from './schema.ts';
-import { openSqliteIndex, type SqliteIndex } from './sqlite-index.ts';
+import { openFailure, openSqliteIndex, type SqliteIndex } from './sqlite-index.ts';
+import { TimeRows } from './time-rows.ts';
 
 /** The rows that change together when a device changes hands or states. */
 export interface Rows {
@@ -43,7 +45,9 @@ export interface Store extends Rows {
   readonly blobs: Blobs;
   readonly keys: Keys;
   readonly accounts: Accounts;
+  readonly anchors: Anchors;
   readonly media: MediaRows;
+  readonly times: TimeRows;
   readonly deletion: Deletion;
   /** Rejects when a thread of the store has died; the process has to end. */
   readonly failed: Promise<never>;
@@ -57,7 +61,8 @@ export function isNewInstallation(folder: string): boolean {
 
 /**
  * Opens the store in `folder`; the first time makes it. Wall time in microseconds by `nowUs`.
- * @throws STORE_CORRUPT, STORE_FAILED for one that a server of another version made.
+ * @throws STORE_CORRUPT; STORE_FULL, STORE_LOCKED, STORE_FAILED, also for one that a server of another
+ * version made.
  */
 export async function openStore(folder: string, nowUs: () => number): Promise<Store> {
   const isNew = isNewInstallation(folder);
@@ -66,9 +71,7 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
   const sqlite = await openSqliteIndex(join(folder, 'index.db'));
   const { index, commit } = sqlite;
   const other = await migrate(index, nowUs(), randomUUID()).catch((error: unknown) => {
-    if (error instanceof LenscapError && error.code !== 'STORE_FAILED') throw error;
-    const detail = `${join(folder, 'index.db')} cannot be opened; restore it from a backup`;
-    throw new LenscapError('STORE_CORRUPT', detail, { cause: error });
+    throw openFailure(join(folder, 'index.db'), error);
   });
   if (other !== undefined)
     throw new LenscapError(
@@ -92,7 +95,9 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
           work({ ...rowsOf(trx), bury: (deviceId, atUs) => bury(trx, deviceId, atUs) }),
         ),
     accounts: new Accounts(index),
+    anchors: new Anchors(index),
     media: new MediaRows(index),
+    times: new TimeRows(index),
     deletion: new Deletion(index, blobs),
     failed,
     close: async () => {

@@ -1,44 +1,71 @@
 // Compares index, objects and keys: every row has its object, every object opens and has the bytes
-// that were acknowledged, and nothing else is there. Reads only.
+// that were acknowledged, and nothing else is there. Reads only, also while a server writes.
 import { hash } from 'node:crypto';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { temporariesIn } from './durable.ts';
+import { type Finding, type StreamName, segmentName } from './findings.ts';
 import { initIdentity, segmentIdentity } from './identities.ts';
 import type { SegmentRow } from './media-rows.ts';
+import type { Index } from './schema.ts';
 import { SEAL_OVERHEAD_BYTES, unseal } from './seal.ts';
 import type { Store } from './store.ts';
 
-export interface Report {
+export interface Inspection {
   readonly segments: number;
   readonly bytes: number;
-  /** Disagreements, one line each. */
-  readonly faults: readonly string[];
-  /** Objects that no row names: written just before a crash, never acknowledged. */
-  readonly leftOver: readonly string[];
+  readonly findings: readonly Finding[];
 }
 
 const PAGE = 500;
+/** Of a damaged index that many faults are named. */
+const MAX_INDEX_FAULTS = 20;
+/** Folders in which files are written under a temporary name. */
+const FOLDERS = ['.', 'ca', 'keys', 'keys/accounts', 'run'];
 
-/** Checks everything stored. Opens and hashes every object, so it takes its time. */
-export async function verifyMedia(
+/** Account keys by device; undefined where the key, or the device, is not there. */
+type DeviceKeys = ReadonlyMap<string, { readonly accountId: string; readonly key: Buffer }>;
+
+/** Checks everything stored in `folder`. Opens and hashes every object, so it takes its time. */
+export async function inspect(
   store: Store,
+  folder: string,
   progress: (segments: number) => void,
-): Promise<Report> {
-  const faults: string[] = [];
-  const named = new Set<string>();
+): Promise<Inspection> {
+  const damaged = await damagedPages(store.index);
+  // Its rows say nothing then, if they can be read at all.
+  if (damaged.length > 0) return { segments: 0, bytes: 0, findings: damaged };
+  const { keys, findings } = await deviceKeys(store);
+  findings.push(...(await rowsAstray(store.index)), ...(await wrongTotals(store.index)));
   let segments = 0;
   let bytes = 0;
-  const accounts = new Map(
-    (await store.devices.all()).map(({ device_id, account_id }) => [device_id, account_id]),
-  );
   for await (const row of allSegments(store)) {
     segments++;
     bytes += row.media_bytes;
-    named.add(row.blob_id);
-    const fault = await segmentFault(store, row, accounts.get(row.device_id));
-    if (fault !== undefined && (await isStillThere(store, row))) faults.push(fault);
+    const finding = await segmentFault(store, row, keys);
+    if (finding && (await isStillThere(store, row))) findings.push(finding);
     if (segments % PAGE === 0) progress(segments);
   }
-  faults.push(...(await initFaults(store, accounts)));
-  return { segments, bytes, faults, leftOver: await leftOvers(store, named) };
+  findings.push(...(await initFaults(store, keys)));
+  findings.push(...(await pendingDeletions(store.index)));
+  findings.push(...(await unnamedObjects(store)));
+  for (const path of await temporariesIn(FOLDERS.map((name) => join(folder, name))))
+    findings.push({ kind: 'temporary', path, what: `file ${path}: half written` });
+  return { segments, bytes, findings };
+}
+
+/** The key of each device, and the accounts whose key cannot be read. */
+async function deviceKeys(store: Store): Promise<{ keys: DeviceKeys; findings: Finding[] }> {
+  const keys = new Map<string, { accountId: string; key: Buffer }>();
+  const lost = new Map<string, Finding>();
+  for (const { device_id, account_id } of await store.devices.all())
+    try {
+      keys.set(device_id, { accountId: account_id, key: await store.keys.account(account_id) });
+    } catch (error) {
+      const what = `key of account ${account_id}: ${messageOf(error)}`;
+      lost.set(account_id, { kind: 'key_lost', what });
+    }
+  return { keys, findings: [...lost.values()] };
 }
 
 async function* allSegments(store: Store): AsyncIterable<SegmentRow> {
@@ -58,24 +85,29 @@ async function* allSegments(store: Store): AsyncIterable<SegmentRow> {
   }
 }
 
+/** Where the key is lost, that is said once, and nothing is said of what it would open. */
 async function segmentFault(
   store: Store,
   row: SegmentRow,
-  accountId: string | undefined,
-): Promise<string | undefined> {
-  const name = `segment ${row.device_id}/${row.stream_id}/${row.sequence}`;
-  if (accountId === undefined) return `${name}: its device is not in the index`;
+  keys: DeviceKeys,
+): Promise<Finding | undefined> {
+  const name = segmentName(row);
+  const sealed = await store.blobs.read(row.blob_id).catch(messageOf);
+  if (typeof sealed === 'string')
+    return { kind: 'object_missing', row, what: `${name}: ${sealed}` };
+  const expected = row.media_bytes + SEAL_OVERHEAD_BYTES;
+  if (sealed.byteLength !== expected) {
+    const what = `${name}: object ${row.blob_id} has ${sealed.byteLength} bytes, not ${expected}`;
+    return { kind: 'object_size', row, what };
+  }
+  const known = keys.get(row.device_id);
+  if (known === undefined) return undefined;
   try {
-    const sealed = await store.blobs.read(row.blob_id);
-    if (sealed.byteLength !== row.media_bytes + SEAL_OVERHEAD_BYTES)
-      return `${name}: object ${row.blob_id} has ${sealed.byteLength} bytes, not ${row.media_bytes + SEAL_OVERHEAD_BYTES}`;
-    const key = await store.keys.account(accountId);
-    const media = unseal(key, segmentIdentity(accountId, row), sealed);
-    return hash('sha256', media) === row.sha256
-      ? undefined
-      : `${name}: its bytes are not those stored`;
+    const media = unseal(known.key, segmentIdentity(known.accountId, row), sealed);
+    if (hash('sha256', media) === row.sha256) return undefined;
+    return { kind: 'object_exchanged', row, what: `${name}: its bytes are not those stored` };
   } catch (error) {
-    return `${name}: ${error instanceof Error ? error.message : String(error)}`;
+    return { kind: 'object_damaged', row, what: `${name}: ${messageOf(error)}` };
   }
 }
 
@@ -85,39 +117,110 @@ async function isStillThere(store: Store, row: SegmentRow): Promise<boolean> {
   return now?.blob_id === row.blob_id;
 }
 
-async function initFaults(store: Store, accounts: ReadonlyMap<string, string>): Promise<string[]> {
-  const faults: string[] = [];
-  for (const row of await store.index.selectFrom('streams').selectAll().execute()) {
-    const accountId = accounts.get(row.device_id) ?? '';
+async function initFaults(store: Store, keys: DeviceKeys): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for await (const row of allStreams(store.index)) {
+    const known = keys.get(row.device_id);
+    if (known === undefined) continue;
+    const { device_id, stream_id } = row;
     try {
-      const identity = initIdentity(accountId, row.device_id, row.stream_id);
-      const init = unseal(await store.keys.account(accountId), identity, row.sealed_init);
+      const identity = initIdentity(known.accountId, device_id, stream_id);
+      const init = unseal(known.key, identity, row.sealed_init);
       if (hash('sha256', init) !== row.init_sha256)
         throw new Error('its init bytes are not those stored');
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      faults.push(`stream ${row.device_id}/${row.stream_id}: ${why}`);
+      const what = `stream ${device_id}/${stream_id}: ${messageOf(error)}`;
+      findings.push({ kind: 'init_damaged', stream: { device_id, stream_id }, what });
     }
   }
-  return faults;
+  return findings;
 }
 
-async function leftOvers(store: Store, named: ReadonlySet<string>): Promise<string[]> {
+type InitRow = StreamName & { readonly sealed_init: Uint8Array; readonly init_sha256: string };
+
+async function* allStreams(index: Index): AsyncIterable<InitRow> {
+  let rowid = 0;
+  for (;;) {
+    const { rows } = await sql<InitRow & { rowid: number }>`
+      select rowid, device_id, stream_id, sealed_init, init_sha256 from streams
+      where rowid > ${rowid} order by rowid limit ${PAGE}`.execute(index);
+    yield* rows;
+    const last = rows.at(-1);
+    if (!last) return;
+    rowid = last.rowid;
+  }
+}
+
+async function damagedPages(index: Index): Promise<Finding[]> {
+  const { rows } = await sql<{ quick_check: string }>`
+    pragma quick_check(${sql.lit(MAX_INDEX_FAULTS)})`
+    .execute(index)
+    .catch((error: unknown) => ({ rows: [{ quick_check: messageOf(error) }] }));
+  return rows
+    .filter(({ quick_check }) => quick_check !== 'ok')
+    .map(({ quick_check }) => ({ kind: 'index_damaged', what: `index: ${quick_check}` }));
+}
+
+/** Rows of any table that speak of a device, a stream, an account that is not there. */
+async function rowsAstray(index: Index): Promise<Finding[]> {
+  const { rows } = await sql<{ table: string; parent: string; count: number }>`
+    select "table", parent, count(*) as count from pragma_foreign_key_check
+    group by "table", parent`.execute(index);
+  return rows.map(({ table, parent, count }) => {
+    const what = `index: ${count} rows of ${table} without their row of ${parent}`;
+    return { kind: 'row_astray', table, what };
+  });
+}
+
+async function wrongTotals(index: Index): Promise<Finding[]> {
+  const { rows } = await sql<{ device_id: string; said: string; counted: string }>`
+    with counted as (select device_id, count(*) as segments, sum(media_bytes) as bytes
+      from segments group by device_id)
+    select device_id, coalesce(t.segments, 0) || ' segments, ' || coalesce(t.bytes, 0) as said,
+      coalesce(c.segments, 0) || ' segments, ' || coalesce(c.bytes, 0) as counted
+    from totals t full join counted c using (device_id)
+    where coalesce(t.segments, 0) <> coalesce(c.segments, 0)
+      or coalesce(t.bytes, 0) <> coalesce(c.bytes, 0)`.execute(index);
+  return rows.map(({ device_id, said, counted }) => {
+    const what = `totals of ${device_id}: ${said} bytes, and there are ${counted}`;
+    return { kind: 'totals_wrong', what };
+  });
+}
+
+async function pendingDeletions(index: Index): Promise<Finding[]> {
+  const { count } = await index
+    .selectFrom('tombstones')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('blob_id', 'is not', null)
+    .executeTakeFirstOrThrow();
+  const what = `${count} deleted segments whose objects are still to be removed`;
+  return count === 0 ? [] : [{ kind: 'deletion_pending', what }];
+}
+
+async function unnamedObjects(store: Store): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for await (const { blobIds, strangers } of store.blobs.list('all')) {
+    for (const blobId of await unnamed(store.index, blobIds))
+      findings.push({ kind: 'object_unnamed', blobId, what: `object ${blobId}: no row names it` });
+    for (const name of strangers)
+      findings.push({ kind: 'stranger', what: `file blobs/${name}: not an object` });
+  }
+  return findings;
+}
+
+/** Which of the objects no row names; one that is to be removed is named by its tombstone. */
+export async function unnamed(index: Index, blobIds: readonly string[]): Promise<string[]> {
   const left: string[] = [];
-  for await (const { blobId } of store.blobs.list())
-    if (!named.has(blobId) && !(await isNamed(store, blobId))) left.push(blobId);
+  for (let at = 0; at < blobIds.length; at += PAGE) {
+    const page = blobIds.slice(at, at + PAGE);
+    const { rows } = await sql<{ blob_id: string }>`
+      select blob_id from segments where blob_id in (${sql.join(page)})
+      union all select blob_id from tombstones where blob_id in (${sql.join(page)})`.execute(index);
+    const named = new Set(rows.map(({ blob_id }) => blob_id));
+    left.push(...page.filter((blobId) => !named.has(blobId)));
+  }
   return left;
 }
 
-/** Rows may have come since the walk began; an object to be removed is named by its tombstone. */
-async function isNamed(store: Store, blobId: string): Promise<boolean> {
-  for (const table of ['segments', 'tombstones'] as const) {
-    const row = await store.index
-      .selectFrom(table)
-      .select('blob_id')
-      .where('blob_id', '=', blobId)
-      .executeTakeFirst();
-    if (row) return true;
-  }
-  return false;
-}
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

@@ -19,6 +19,7 @@ async function started(house: StoreHouse, folder: string): Promise<Collector> {
     groups: new GroupCommit({ ...house.store, minFreeBytes: 0 }),
     keys: await Keys.open(`${folder}/keys`, false),
     devices: house.store.devices,
+    anchors: house.store.anchors,
     nowUs: () => Date.now() * 1000,
     log: pino({ level: 'silent' }),
   });
@@ -35,6 +36,7 @@ function messages(): { stream: Uint8Array; segments: Uint8Array[] } {
     streamId,
     bootId: '11111111-2222-4333-8444-555555555555',
     tracks: [{ kind: 'video', ...track, ...size }],
+    timeEstimated: false,
     init: Buffer.from('init'),
   });
   const segments = [0, 1, 2].map((sequence) => {
@@ -71,4 +73,15 @@ t.test('damaged media are refused for good, by their id', async (t) => {
     verdict: { code: 'SEGMENT_HASH', erase: true, target: { kind: 'segment', sequence: 0 } },
   });
   await t.rejects(collector.take(house, 'segment', Buffer.from('x')), { code: 'DECODE_INVALID' });
+});
+
+t.test('what the server cannot store by its own fault stays on the camera', async (t) => {
+  const house = await storeHouse(t);
+  const collector = await started(house, t.testdirName);
+  await house.store.keys.destroyAccount(house.accountId);
+  const { stream } = messages();
+  t.match(await collector.take(house, 'stream', stream), {
+    isFinal: false,
+    verdict: { code: 'STORE_CORRUPT', erase: false },
+  });
 });

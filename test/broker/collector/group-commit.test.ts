@@ -18,7 +18,7 @@ function over(blobs: Blobs): Blobs {
     group: () => blobs.group(),
     read: (blobId) => blobs.read(blobId),
     remove: (blobIds) => blobs.remove(blobIds),
-    list: () => blobs.list(),
+    list: (part) => blobs.list(part),
     freeBytes: () => blobs.freeBytes(),
   };
 }

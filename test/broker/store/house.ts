@@ -1,8 +1,9 @@
 // A real store in a folder of the test, with an account and a device that may record.
 import { hash, randomBytes } from 'node:crypto';
 import type { Candidate, Outcome } from '../../../broker/store/commit.ts';
-import { segmentIdentity } from '../../../broker/store/identities.ts';
+import { initIdentity, segmentIdentity } from '../../../broker/store/identities.ts';
 import { newDeviceId, newId } from '../../../broker/store/ids.ts';
+import { NO_DEVICE_INFO } from '../../../broker/store/schema.ts';
 import { seal } from '../../../broker/store/seal.ts';
 import { openStore, type Store } from '../../../broker/store/store.ts';
 import type { Scope } from '../../../proto/scopes.ts';
@@ -66,12 +67,24 @@ export async function storeHouse(t: Testdir): Promise<StoreHouse> {
     state_reason: null,
     released_at_us: null,
     serial: null,
-    agent_version: null,
+    ...NO_DEVICE_INFO,
   });
   await putEpoch(store, deviceId, ['video']);
   const house = { store, accountId, deviceId, streamId: newId() };
   await store.commit([streamOf(house)]);
   return house;
+}
+
+/** Gives the stream of the house an init that opens. */
+export async function putInit({ store, accountId, deviceId, streamId }: StoreHouse): Promise<void> {
+  const key = await store.keys.account(accountId);
+  const init = Buffer.from('init');
+  const sealed = Buffer.concat(seal(key, initIdentity(accountId, deviceId, streamId), init));
+  await store.index
+    .updateTable('streams')
+    .set({ sealed_init: sealed, init_sha256: hash('sha256', init) })
+    .where('stream_id', '=', streamId)
+    .execute();
 }
 
 export function streamOf(
@@ -94,6 +107,8 @@ export function streamOf(
       sealed_init: new Uint8Array(1),
       init_sha256: 'x',
       received_at_us: 1,
+      time_estimated: 0,
+      corrected_us: 0,
     },
   };
 }
@@ -130,6 +145,7 @@ export function segmentOf(
       media_bytes: 100,
       blob_id: options.blobId ?? newId(),
       received_at_us: 5,
+      corrected_us: 0,
     },
   };
 }

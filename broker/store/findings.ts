@@ -1,0 +1,88 @@
+// What verify may find: each disagreement by its kind, what it means, and whether it can be mended.
+// Pure.
+import type { SegmentRow } from './media-rows.ts';
+
+/**
+ * `left`: lost on the way, and nobody misses it. `mendable`: wrong, and repair knows what is right.
+ * `loss`: a backup may have it; repair gives it up when told to. `fault`: for a person.
+ */
+type Weight = 'left' | 'mendable' | 'loss' | 'fault';
+
+interface KindRow {
+  readonly weight: Weight;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
+const REPAIR = 'stop the server and run verify --repair';
+const RESTORE =
+  'restore it from a backup, or have it noted as lost: stop the server, run verify --repair --accept-loss';
+
+export const KINDS = {
+  object_missing: { weight: 'loss', remedy: RESTORE },
+  object_size: { weight: 'loss', remedy: RESTORE },
+  object_damaged: { weight: 'loss', remedy: RESTORE },
+  object_exchanged: { weight: 'loss', remedy: RESTORE },
+  init_damaged: { weight: 'loss', remedy: RESTORE },
+  row_astray: { weight: 'loss', remedy: RESTORE },
+  totals_wrong: { weight: 'mendable', remedy: REPAIR },
+  key_lost: { weight: 'fault', remedy: 'restore the folder keys from a backup' },
+  index_damaged: { weight: 'fault', remedy: 'restore the data folder from a backup' },
+  stranger: { weight: 'left', remedy: 'it is not the server\u2019s; remove it by hand' },
+  object_unnamed: { weight: 'left', remedy: REPAIR },
+  deletion_pending: { weight: 'left', remedy: REPAIR },
+  temporary: { weight: 'left', remedy: REPAIR },
+} as const satisfies Record<string, KindRow>;
+
+export type Kind = keyof typeof KINDS;
+
+/** Where a damaged init or a lost row stands. */
+export interface StreamName {
+  readonly device_id: string;
+  readonly stream_id: string;
+}
+
+export type Finding = { readonly what: string } & (
+  | {
+      readonly kind: 'object_missing' | 'object_size' | 'object_damaged' | 'object_exchanged';
+      readonly row: SegmentRow;
+    }
+  | { readonly kind: 'init_damaged'; readonly stream: StreamName }
+  | { readonly kind: 'row_astray'; readonly table: string }
+  | { readonly kind: 'totals_wrong' | 'key_lost' | 'index_damaged' | 'stranger' }
+  | { readonly kind: 'deletion_pending' }
+  | { readonly kind: 'object_unnamed'; readonly blobId: string }
+  | { readonly kind: 'temporary'; readonly path: string }
+);
+
+export interface Report {
+  readonly segments: number;
+  readonly bytes: number;
+  /** What is wrong, one line each. */
+  readonly faults: readonly string[];
+  /** What nobody misses: written just before a crash, never acknowledged; deleted, and still there. */
+  readonly leftOver: readonly string[];
+  /** What was mended, one line each. */
+  readonly mended: readonly string[];
+  /** What to do about the rest. */
+  readonly remedies: readonly string[];
+}
+
+export function isFault({ kind }: Finding): boolean {
+  return KINDS[kind].weight !== 'left';
+}
+
+/** The lines about findings that are still there. */
+export function linesOf(
+  findings: readonly Finding[],
+): Pick<Report, 'faults' | 'leftOver' | 'remedies'> {
+  const line = ({ what }: Finding): string => what;
+  return {
+    faults: findings.filter(isFault).map(line),
+    leftOver: findings.filter((finding) => !isFault(finding)).map(line),
+    remedies: [...new Set(findings.map(({ kind }) => `${kind}: ${KINDS[kind].remedy}`))],
+  };
+}
+
+export const segmentName = (row: StreamName & { readonly sequence: number }): string =>
+  `segment ${row.device_id}/${row.stream_id}/${row.sequence}`;
