@@ -12,6 +12,13 @@ export interface Device {
   readonly certificateEnd: string | null;
   /** Only under device_info. */
   readonly agentVersion: string | null;
+  /** What waits on the camera; only under device_info. */
+  readonly spool: {
+    readonly state: string;
+    readonly code: string | null;
+    readonly items: number;
+    readonly bytes: number;
+  } | null;
   readonly createdAt: string;
   readonly connected: boolean;
   readonly lastSeenAt: string | null;
@@ -121,6 +128,9 @@ export interface Segment {
   readonly sha256: string;
   readonly epoch: number;
   readonly scopes: readonly string[];
+  /** Added to what the clock of the camera said. */
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
   readonly receivedAt: string;
 }
 
@@ -130,6 +140,22 @@ export interface Gap {
   readonly durationUs: number;
   readonly reason: string;
   readonly code: string | null;
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
+}
+
+/** What became of every second of a stretch of time. */
+export interface Account {
+  readonly stretches: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly fromUs: number;
+    readonly toUs: number;
+    readonly durationUs: number;
+    readonly kind: string;
+    readonly reasons: readonly string[];
+  }[];
+  readonly totals: Readonly<Record<string, number>>;
 }
 
 export interface SegmentPage {
@@ -159,4 +185,5 @@ export interface Manifest {
     readonly reasons: readonly string[];
   }[];
   readonly gaps: readonly Gap[];
+  readonly account: Account;
 }

@@ -2,6 +2,7 @@
 // code it gave; what it cannot be asked comes out as SERVER_UNREACHABLE.
 import { type ErrorCode, isErrorCode, LenscapError } from '../../proto/errors.ts';
 import type {
+  Account,
   Claim,
   ConsentRecord,
   ConsentState,
@@ -126,6 +127,10 @@ export class Client {
       if (page.next === null) return;
       cursor = page.next;
     }
+  }
+
+  timeline(deviceId: string, range: Range): Promise<Account> {
+    return this.#json('GET', `${path(deviceId)}/timeline${query(range)}`);
   }
 
   play(deviceId: string, range: Range): Promise<Play> {

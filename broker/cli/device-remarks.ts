@@ -26,5 +26,10 @@ The copy is shut out by that. If you do not hold it: lenscap device revoke ${id}
     return [
       `${who}: its certificate ended at ${certificateEnd}, since it was off for too long. Let it in again:\n  ${readmit}`,
     ];
+  if (!isDone && device.spool?.state === 'memory_only')
+    return [
+      `${who} cannot write to its flash (${device.spool.code ?? 'unknown'}): while it is not connected, it keeps
+what fits into its memory, and a power cut loses that.`,
+    ];
   return [];
 }

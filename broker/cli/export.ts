@@ -97,6 +97,8 @@ function remarks(
     lines.push(
       `the camera reported ${gaps.length} ${gaps.length === 1 ? 'gap' : 'gaps'}: ${[...new Set(gaps.map(({ reason }) => reason))].join(', ')}`,
     );
+  const { lost = 0 } = rest.account.totals;
+  if (lost > 0) lines.push(`${duration(lost)} of that time were captured and lost`);
   if (planned.pieces.length !== pieces.length)
     lines.push('pieces were deleted while it was written; export again to have it exact');
   return lines;

@@ -1,7 +1,8 @@
 // The guard between a TLS socket and aedes, which has no limits of its own. It lets through one
 // CONNECT of bounded size, then nothing until authenticated() was called, then packets of bounded
-// size and rate in bounded time, and at most `maxInflight` PUBLISHes that release() has not answered;
-// the rest stays with the sender by TCP back-pressure. Bytes are passed on unchanged and uncopied.
+// size and rate that get on in bounded time, and at most `maxInflight` PUBLISHes that release() has
+// not answered; the rest stays with the sender by TCP back-pressure. Bytes are passed on unchanged and
+// uncopied.
 import { Duplex } from 'node:stream';
 import { LenscapError } from '../../proto/errors.ts';
 
@@ -17,6 +18,11 @@ export interface GuardLimits {
 
 const CONNECT = 1;
 const PUBLISH = 3;
+/**
+ * So much of a packet has to come in each `packetTimeoutMs`: a segment of megabytes may take minutes
+ * on a slow line, while one byte at a time does not hold a connection.
+ */
+const STEP_BYTES = 64 * 1024;
 
 export class Guard extends Duplex {
   readonly socket: Duplex;
@@ -35,6 +41,8 @@ export class Guard extends Duplex {
   #type = 0;
   #multiplier = 1;
   #left = 0;
+  /** What of the step is still to come. */
+  #step = STEP_BYTES;
   #packetTimer: NodeJS.Timeout | undefined;
   readonly #connectTimer: NodeJS.Timeout;
 
@@ -124,6 +132,7 @@ export class Guard extends Duplex {
         const taken = Math.min(this.#left, bytes.length - at);
         at += taken;
         this.#left -= taken;
+        this.#advance(taken);
       } else {
         const byte = bytes.readUInt8(at);
         if (this.#state === 'type' && !this.#begin(byte)) return at;
@@ -149,6 +158,7 @@ export class Guard extends Duplex {
     this.#type = type;
     this.#multiplier = 1;
     this.#left = 0;
+    this.#step = STEP_BYTES;
     this.#packetTimer = this.#timer(
       this.#limits.packetTimeoutMs,
       'a packet was not completed in time',
@@ -184,6 +194,13 @@ export class Guard extends Duplex {
   #limitOf(type: number): number {
     if (this.#isFirst) return this.#limits.maxConnectBytes;
     return type === PUBLISH ? this.#limits.maxPacketBytes : this.#limits.maxControlBytes;
+  }
+
+  #advance(bytes: number): void {
+    this.#step -= bytes;
+    if (this.#step > 0) return;
+    this.#step = STEP_BYTES;
+    this.#packetTimer?.refresh();
   }
 
   #complete(): void {

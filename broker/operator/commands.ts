@@ -173,7 +173,15 @@ function linesOf(device: DeviceListing): string[] {
     `last seen:    ${device.lastSeenAt ?? 'never'} (when it last connected or disconnected)`,
     `certificate:  ${device.certificateEnd === null ? 'revoked' : `until ${device.certificateEnd}`}`,
     `agent:        ${quoted(device.agentVersion ?? 'not known; its owner shares no device information')}`,
+    `spool:        ${spoolOf(device)}`,
   ];
+}
+
+function spoolOf({ spool }: DeviceListing): string {
+  if (spool === null) return 'not known';
+  const waiting = `${spool.items} waiting, ${spool.bytes} bytes`;
+  if (spool.state === 'on_flash') return `on flash, ${waiting}`;
+  return `in memory only (${spool.code ?? spool.state}): a power cut loses it; ${waiting}`;
 }
 
 function boardLine(board: BoardListing): string {

@@ -24,6 +24,13 @@ export interface DeviceListing {
   readonly certificateEnd: string | null;
   /** Null unless the owner consents to device_info. */
   readonly agentVersion: string | null;
+  /** What waits on the camera, as it last said; null likewise. */
+  readonly spool: {
+    readonly state: string;
+    readonly code: string | null;
+    readonly items: number;
+    readonly bytes: number;
+  } | null;
   /** When it confirmed that it forgot its owner. */
   readonly releasedAt: string | null;
 }
@@ -43,8 +50,14 @@ export async function listDevices({ store, folder }: Installation): Promise<Devi
     lastSeenAt: isoOrNull(device.last_seen_at_us),
     certificateEnd: isoOrNull(ends.get(device.device_id) ?? null),
     agentVersion: device.agent_version,
+    spool: spoolOf(device),
     releasedAt: isoOrNull(device.released_at_us),
   }));
+}
+
+function spoolOf(device: DeviceRow): DeviceListing['spool'] {
+  const { spool_state: state, spool_code: code, spool_items, spool_bytes } = device;
+  return state === null ? null : { state, code, items: spool_items ?? 0, bytes: spool_bytes ?? 0 };
 }
 
 /** @throws NOT_FOUND. */

@@ -7,6 +7,7 @@ import { ExportPlan, type Opener } from './export-plan.ts';
 import { rewriteSegment } from './mp4/fragment.ts';
 import { mergeInits, type TrackMap } from './mp4/init.ts';
 import type { Recordings } from './recordings.ts';
+import { inRuns } from './runs.ts';
 
 /** Bounds how long one request works, and the length of its manifest. */
 export const MAX_EXPORT_SEGMENTS = 200_000;
@@ -18,13 +19,13 @@ export interface ExportRequest {
   readonly asOfUs: number;
 }
 
-/** Segments of an export, in order. @throws REQUEST_INVALID when there are too many. */
+/** Segments of an export, run after run. @throws REQUEST_INVALID when there are too many. */
 export async function* exportRows(
   recordings: Recordings,
   { span, asOfUs }: ExportRequest,
 ): AsyncGenerator<SegmentRow, void> {
   let count = 0;
-  for await (const row of recordings.rows(span)) {
+  for await (const row of inRuns(recordings.rows(span))) {
     if (row.received_at_us > asOfUs) continue;
     count += 1;
     if (count > MAX_EXPORT_SEGMENTS)

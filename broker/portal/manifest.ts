@@ -7,6 +7,12 @@ import type { Placed } from './export-plan.ts';
 import { type Break, breakBetween } from './timeline.ts';
 import { isoTime } from './times.ts';
 
+/** Streams and boots whose times are estimates. */
+export interface Estimated {
+  readonly streams: ReadonlySet<string>;
+  readonly boots: ReadonlySet<string>;
+}
+
 export interface ManifestPiece {
   readonly mediaStartUs: number;
   readonly startAt: string;
@@ -18,6 +24,8 @@ export interface ManifestPiece {
   readonly sha256: string;
   readonly epoch: number;
   readonly scopes: readonly string[];
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
 }
 
 export interface ManifestBreak {
@@ -36,6 +44,8 @@ export interface ManifestGap {
   readonly durationUs: number;
   readonly reason: string;
   readonly code: string | null;
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
 }
 
 /** The consent under which pieces of an epoch were captured. */
@@ -46,10 +56,10 @@ export interface ManifestConsent {
   readonly policy: LedgerRecord['policy'];
 }
 
-export function pieceOf({
-  row,
-  mediaStartUs,
-}: Pick<Placed, 'row' | 'mediaStartUs'>): ManifestPiece {
+export function pieceOf(
+  { row, mediaStartUs }: Pick<Placed, 'row' | 'mediaStartUs'>,
+  estimated: Estimated,
+): ManifestPiece {
   return {
     mediaStartUs,
     startAt: isoTime(row.start_at_us),
@@ -61,6 +71,8 @@ export function pieceOf({
     sha256: row.sha256,
     epoch: row.epoch,
     scopes: row.scopes.split(','),
+    timeCorrectedUs: row.corrected_us,
+    timeEstimated: estimated.streams.has(row.stream_id),
   };
 }
 
@@ -74,13 +86,15 @@ export function breakOf(
   return { mediaAtUs: mediaStartUs, kind, from, to, closedUpUs, reasons, missing };
 }
 
-export function gapOf(gap: GapRow): ManifestGap {
+export function gapOf(gap: GapRow, estimated: Estimated): ManifestGap {
   return {
     startAt: isoTime(gap.start_at_us),
     startAtUs: gap.start_at_us,
     durationUs: gap.duration_us,
     reason: gap.reason,
     code: gap.code,
+    timeCorrectedUs: gap.corrected_us,
+    timeEstimated: estimated.boots.has(gap.boot_id),
   };
 }
 

@@ -26,6 +26,7 @@ import { lifecycleRoutes } from './routes/lifecycle.ts';
 import { loginRoutes } from './routes/login.ts';
 import { playRoutes } from './routes/play.ts';
 import { segmentRoutes } from './routes/segments.ts';
+import { timelineRoutes } from './routes/timeline.ts';
 import { object } from './schemas.ts';
 
 export interface PortalDeps {
@@ -165,6 +166,7 @@ function routes(app: FastifyInstance, context: Context): void {
   claimRoutes(app, context);
   consentRoutes(app, context);
   segmentRoutes(app, context);
+  timelineRoutes(app, context);
   playRoutes(app, context);
   exportRoutes(app, context);
   app.get(

@@ -1,6 +1,7 @@
 // JSON schemas of the owner's API: what requests are held to and what the OpenAPI document says.
 import { SCOPES } from '../../proto/scopes.ts';
 import type { Schema } from '../../proto/validate.ts';
+import { KINDS } from './time-account.ts';
 
 export const text = (description: string, maxLength = 200): Schema => ({
   type: 'string',
@@ -58,12 +59,21 @@ export const spanQuery = {
   to: text('ISO 8601 with zone, exclusive. Absent: all there is.', 40),
 };
 
+const timeFields = {
+  timeCorrectedUs: integer('Added to what the clock of the camera said, microseconds.'),
+  timeEstimated: {
+    type: 'boolean',
+    description: 'The clock of the camera was not set, and nothing has told the time since.',
+  },
+} as const;
+
 export const gap = object({
   startAt: at,
   startAtUs: atUs,
   durationUs: integer('Microseconds.'),
   reason: text('Why there are no pictures.'),
   code: orNull(text('Error behind it, if there was one.')),
+  ...timeFields,
 });
 
 const pieceFields = {
@@ -76,6 +86,7 @@ const pieceFields = {
   sha256,
   epoch: integer('Consent epoch under which it was captured.'),
   scopes,
+  ...timeFields,
 };
 export const segment = object({ ...pieceFields, receivedAt: at });
 
@@ -95,6 +106,26 @@ export const record = object({
   actor: text('Who.'),
   how: text('By which way.'),
   at,
+});
+
+const kind: Schema = { type: 'string', enum: [...KINDS] };
+export const account = object({
+  stretches: list(
+    object({
+      from: at,
+      to: at,
+      fromUs: atUs,
+      toUs: atUs,
+      durationUs: integer('Microseconds.'),
+      kind,
+      reasons: list(text('Why.'), 'None where nothing is known, or nothing is to be said.'),
+    }),
+    'One after another, from the beginning to the end of what was asked.',
+  ),
+  totals: {
+    ...object(Object.fromEntries(KINDS.map((one) => [one, integer('Microseconds.')]))),
+    description: 'Of each kind; together the whole time.',
+  },
 });
 
 export const manifest = object({
@@ -118,6 +149,7 @@ export const manifest = object({
     'Places in the file where time without pictures was closed up.',
   ),
   gaps: list(gap, 'Stretches that the camera reported as not recorded.'),
+  account: { ...account, description: 'What became of every second of the time asked for.' },
   consent: list(
     { type: 'object', additionalProperties: true },
     'Consent the pieces were captured under.',

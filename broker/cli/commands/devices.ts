@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import type { Device } from '../answers.ts';
 import type { Client } from '../client.ts';
 import { confirmed } from '../confirm.ts';
+import { linesOf } from '../device-lines.ts';
 import { remarksOn } from '../device-remarks.ts';
 import { connect, findDevice, type Session } from '../session.ts';
 import { duration, size } from '../times.ts';
@@ -24,7 +25,15 @@ export function deviceCommands(program: Command, session: Session): void {
       if (json) session.terminal.json(found);
       else listDevices(session, found);
     });
-  const device = program.command('device').description('give a camera away, or revoke it');
+  const device = program.command('device').description('one camera: show, give away, or revoke it');
+  device
+    .command('show')
+    .description('how a camera is')
+    .argument(...DEVICE)
+    .option('--json', 'as JSON')
+    .action((named: string, { json }: { json?: boolean }) =>
+      show(session, server(), named, json === true),
+    );
   device
     .command('release')
     .description('give a camera away: consent ends, it forgets everything, others can claim it')
@@ -53,6 +62,19 @@ interface Sure {
 }
 interface ReleaseOptions extends Sure {
   readonly recordings: 'keep' | 'delete';
+}
+
+async function show(
+  session: Session,
+  server: string | undefined,
+  named: string,
+  isJson: boolean,
+): Promise<void> {
+  const { terminal, nowMs } = session;
+  const device = await findDevice(await connect(session, server), named);
+  if (isJson) return terminal.json(device);
+  for (const line of linesOf(device)) terminal.print(line);
+  for (const remark of remarksOn(device, nowMs())) terminal.print(`\n${remark}`);
 }
 
 async function release(

@@ -4,8 +4,9 @@ import { LenscapError } from '../../../proto/errors.ts';
 import type { SegmentPage } from '../answers.ts';
 import { confirmed } from '../confirm.ts';
 import { exportRange } from '../export.ts';
+import { listing, stretchRows, totalRows } from '../recording-lines.ts';
 import { connect, findDevice, rangeOf, type Session, type TimeOptions } from '../session.ts';
-import { duration, parseTime, size } from '../times.ts';
+import { parseTime } from '../times.ts';
 
 const FROM = ['--from <time>', 'ISO 8601, now, or back from now: -90s, -10m, -2h, -1d'] as const;
 const TO = ['--to <time>', 'the same; exclusive'] as const;
@@ -13,18 +14,7 @@ const DEVICE = ['<device>', 'id or name of a camera'] as const;
 
 export function recordingCommands(program: Command, session: Session): void {
   const server = (): string | undefined => program.opts<{ server?: string }>().server;
-  program
-    .command('segments')
-    .description('what is stored')
-    .command('list')
-    .description('pieces stored and gaps, in order of time')
-    .argument(...DEVICE)
-    .option(...FROM)
-    .option(...TO)
-    .option('--json', 'as JSON: {segments, gaps}')
-    .action((named: string, options: TimeOptions & { json?: boolean }) =>
-      list(session, server(), named, options),
-    );
+  segmentCommands(program, session, server);
   program
     .command('play')
     .description('print an address (HLS) for a player such as ffplay, mpv or VLC')
@@ -60,6 +50,35 @@ export function recordingCommands(program: Command, session: Session): void {
     .action((named: string, options: DeleteOptions) => remove(session, server(), named, options));
 }
 
+function segmentCommands(
+  program: Command,
+  session: Session,
+  server: () => string | undefined,
+): void {
+  const segments = program.command('segments').description('what is stored, and what is not');
+  segments
+    .command('list')
+    .description('pieces stored and gaps, in order of time')
+    .argument(...DEVICE)
+    .option(...FROM)
+    .option(...TO)
+    .option('--json', 'as JSON: {segments, gaps}')
+    .action((named: string, options: TimeOptions & { json?: boolean }) =>
+      list(session, server(), named, options),
+    );
+  segments
+    .command('timeline')
+    .description('what became of every second: recorded, or why not')
+    .argument(...DEVICE)
+    .option(FROM[0], `${FROM[1]}; default: since the camera is yours`)
+    .option(TO[0], `${TO[1]}; default: now`)
+    .option('--json', 'as JSON: {stretches, totals}')
+    .addHelpText('after', '\nExample:\n  lenscap segments timeline garden --from -1d')
+    .action((named: string, options: TimeOptions & { json?: boolean }) =>
+      timeline(session, server(), named, options),
+    );
+}
+
 interface PlayOptions extends TimeOptions {
   readonly minutes?: string;
 }
@@ -85,27 +104,25 @@ async function list(
   }
   const { terminal } = session;
   if (options.json) return terminal.json({ segments, gaps });
-  const lines = [
-    ...segments.map((piece) => ({
-      atUs: piece.startAtUs,
-      cells: [
-        piece.startAt,
-        duration(piece.durationUs),
-        size(piece.bytes),
-        piece.scopes.join(','),
-        `${piece.streamId}/${piece.sequence}`,
-      ],
-    })),
-    ...gaps.map((gap) => ({
-      atUs: gap.startAtUs,
-      cells: [gap.startAt, duration(gap.durationUs), '-', 'gap', gap.reason],
-    })),
-  ].sort((one, other) => one.atUs - other.atUs);
-  if (lines.length === 0) return terminal.note('nothing is stored of that time');
-  terminal.table([
-    ['START', 'LENGTH', 'SIZE', 'HOLDS', 'PIECE'],
-    ...lines.map(({ cells }) => cells),
-  ]);
+  const rows = listing(segments, gaps);
+  if (rows.length === 0) return terminal.note('nothing is stored of that time');
+  terminal.table([['START', 'LENGTH', 'SIZE', 'HOLDS', 'PIECE', 'CLOCK'], ...rows]);
+}
+
+async function timeline(
+  session: Session,
+  server: string | undefined,
+  named: string,
+  options: TimeOptions & { json?: boolean },
+): Promise<void> {
+  const client = await connect(session, server);
+  const { id } = await findDevice(client, named);
+  const account = await client.timeline(id, rangeOf(session, options));
+  const { terminal } = session;
+  if (options.json) return terminal.json(account);
+  terminal.table([['FROM', 'TO', 'LENGTH', 'WHAT', 'WHY'], ...stretchRows(account)]);
+  terminal.print();
+  terminal.table([['WHAT', 'TOGETHER', 'SHARE'], ...totalRows(account)]);
 }
 
 async function play(

@@ -1,5 +1,6 @@
 // The owner's cameras and how they are.
 import type { FastifyInstance } from 'fastify';
+import { SPOOL_STATES } from '../../../proto/health.ts';
 import { SCOPES } from '../../../proto/scopes.ts';
 import { STATES } from '../../fleet/states.ts';
 import type { DeviceRow } from '../../store/devices.ts';
@@ -15,6 +16,16 @@ export const device = object({
   releasedAt: orNull({ ...at, description: 'When it confirmed that it forgot everything.' }),
   certificateEnd: orNull({ ...at, description: 'Of its identity; null = it has none in force.' }),
   agentVersion: orNull(text('Only while you consent to device_info.')),
+  spool: {
+    ...object({
+      state: { type: 'string', enum: [...SPOOL_STATES], description: 'Where it keeps what waits.' },
+      code: orNull(text('Why it is in memory only, where power takes it.')),
+      items: integer('Pieces and gaps that waited when it last said so.'),
+      bytes: integer('Of them.'),
+    }),
+    type: ['object', 'null'],
+    description: 'What waits on the camera; only while you consent to device_info.',
+  },
   createdAt: at,
   connected: { type: 'boolean', description: 'Whether it is connected now.' },
   lastSeenAt: orNull(at),
@@ -72,6 +83,7 @@ export async function describe(
     releasedAt: isoOrNull(row.released_at_us),
     certificateEnd: isoOrNull(ends.get(row.device_id) ?? null),
     agentVersion: granted.has('device_info') ? row.agent_version : null,
+    spool: granted.has('device_info') ? spoolOf(row) : null,
     createdAt: isoTime(row.created_at_us),
     connected: isConnected(row.device_id),
     lastSeenAt: isoOrNull(row.last_seen_at_us),
@@ -83,6 +95,12 @@ export async function describe(
     bytes: totals.bytes,
     lastSegmentEndAt: isoOrNull(totals.lastEndUs),
   };
+}
+
+/** Null before the camera has said how it is. */
+function spoolOf(row: DeviceRow): Record<string, unknown> | null {
+  const { spool_state: state, spool_code: code, spool_items: items, spool_bytes: bytes } = row;
+  return state === null ? null : { state, code, items, bytes };
 }
 
 export function isoOrNull(us: number | null): string | null {

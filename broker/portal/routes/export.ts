@@ -1,6 +1,8 @@
 // Taking recordings along: one MP4 of a stretch of time, and the manifest that says what is in it.
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
+import type { Span } from '../../store/media-rows.ts';
+import { accountAnswer, accountOf } from '../account.ts';
 import { answers, type Context, ownDevice } from '../context.ts';
 import {
   type ExportRequest,
@@ -102,6 +104,12 @@ function fileName(deviceName: string, fromUs: number): string {
   return `${name.replace(/^-+|-+$/g, '') || 'camera'}${time}.mp4`;
 }
 
+/** The time that is accounted for; what is not asked for is since the camera was, and until now. */
+function accounted({ device, span, asOfUs }: ExportRequest, asked: Asked['Querystring']): Span {
+  const fromUs = asked.from === undefined ? Math.min(device.created_at_us, asOfUs) : span.fromUs;
+  return { ...span, fromUs, toUs: asked.to === undefined ? asOfUs : span.toUs };
+}
+
 async function makeManifest(
   { store, consent, recordings }: Context,
   request: ExportRequest,
@@ -109,11 +117,12 @@ async function makeManifest(
 ): Promise<Record<string, unknown>> {
   const { device, span, asOfUs } = request;
   const gaps = await store.media.gaps(span);
+  const estimated = await store.media.estimated(device.device_id);
   const plan = new ExportPlan(openerOf(recordings, device));
   const pieces: ManifestPiece[] = [];
   const breaks: ManifestBreak[] = [];
   for await (const placed of plan.place(exportRows(recordings, request))) {
-    pieces.push(pieceOf(placed));
+    pieces.push(pieceOf(placed, estimated));
     if (placed.breaksFrom) breaks.push(breakOf(placed.breaksFrom, placed, gaps));
   }
   if (pieces.length === 0) throw nothingStored();
@@ -134,7 +143,8 @@ async function makeManifest(
     pieces,
     streams,
     breaks,
-    gaps: gaps.map(gapOf),
+    gaps: gaps.map((gap) => gapOf(gap, estimated)),
+    account: accountAnswer(await accountOf({ store, consent }, accounted(request, asked), asOfUs)),
     consent: consentOf(epochs, await consent.log(device.device_id)),
   };
 }

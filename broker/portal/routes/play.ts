@@ -9,6 +9,7 @@ import { rewriteSegment } from '../mp4/fragment.ts';
 import { mergeInits } from '../mp4/init.ts';
 import { over, type PlayClaim, signPlay, verifyPlay } from '../play-token.ts';
 import { mediaPlaylist } from '../playlist.ts';
+import { allInRuns } from '../runs.ts';
 import {
   at,
   deviceParams,
@@ -133,7 +134,7 @@ function playlistRoute(app: FastifyInstance, context: Context, key: Buffer): voi
       const rows = await store.media.segments(span, 2 * MAX_ENTRIES);
       const gaps = await store.media.gaps(span);
       return mediaReply(reply, 'application/vnd.apple.mpegurl').send(
-        mediaPlaylist(rows, gaps, isLive),
+        mediaPlaylist(allInRuns(rows), gaps, isLive),
       );
     },
   );

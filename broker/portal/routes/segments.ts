@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { LenscapError } from '../../../proto/errors.ts';
 import type { SegmentRow } from '../../store/media-rows.ts';
 import { answers, type Context, ownDevice } from '../context.ts';
-import { gapOf } from '../manifest.ts';
+import { type Estimated, gapOf } from '../manifest.ts';
 import type { Position } from '../recordings.ts';
 import {
   deviceParams,
@@ -72,13 +72,14 @@ function listRoute(app: FastifyInstance, context: Context): void {
       const last = rows.length === limit ? rows.at(-1) : undefined;
       const toUs = last ? last.start_at_us : span.toUs;
       const fromUs = after?.start_at_us ?? span.fromUs;
+      const estimated = await store.media.estimated(device.device_id);
       const gaps = fromUs < toUs ? await store.media.gaps({ ...span, fromUs, toUs }) : [];
       return {
-        segments: rows.map(segmentOf),
+        segments: rows.map((row) => segmentOf(row, estimated)),
         // A gap is told once, on the page on which it begins.
         gaps: gapsWithin(gaps, fromUs, toUs)
           .filter(({ start_at_us }) => !after || start_at_us >= fromUs)
-          .map(gapOf),
+          .map((gap) => gapOf(gap, estimated)),
         next: last ? cursorOf(last) : null,
       };
     },
@@ -125,7 +126,7 @@ function deleteRoutes(app: FastifyInstance, context: Context): void {
   );
 }
 
-function segmentOf(row: SegmentRow): Record<string, unknown> {
+function segmentOf(row: SegmentRow, { streams }: Estimated): Record<string, unknown> {
   return {
     streamId: row.stream_id,
     sequence: row.sequence,
@@ -136,6 +137,8 @@ function segmentOf(row: SegmentRow): Record<string, unknown> {
     sha256: row.sha256,
     epoch: row.epoch,
     scopes: row.scopes.split(','),
+    timeCorrectedUs: row.corrected_us,
+    timeEstimated: streams.has(row.stream_id),
     receivedAt: isoTime(row.received_at_us),
   };
 }

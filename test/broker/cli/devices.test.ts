@@ -55,6 +55,26 @@ t.test('a camera that is not there is released unconfirmed, and that is said', a
   );
 });
 
+t.test('a camera is shown, and what waits on it only under its consent', async (t) => {
+  const { house, quick } = await loggedIn(t);
+  const { device } = house.anna;
+  const shown = await quick('device', 'show', 'Front door');
+  t.match(shown, { status: 0, out: /^state: +claimed|^state: +configured/m });
+  t.match(shown.out, /^on the camera: not known$/m);
+  const { sha256 } = await house.consent.policy();
+  const by = { actor: 'test', how: 'test' };
+  const { epoch } = await house.consent.grant(device, ['device_info'], sha256, by);
+  const spool = { state: 'memory_only', code: 'STORE_FAILED', items: 3, bytes: 2048 } as const;
+  t.ok(await house.store.devices.noteHealth(device.device_id, { epoch, spool }));
+  const told = await quick('device', 'show', 'Front door');
+  t.match(told.out, /on the camera: 3 pieces and gaps .* memory only \(STORE_FAILED\).*2\.0 KiB/);
+  const json: Device = JSON.parse((await quick('device', 'show', 'Front door', '--json')).out);
+  t.same(json.spool, spool);
+  t.match(await quick('devices'), { out: /cannot write to its flash/ });
+  await house.consent.withdraw(device, ['device_info'], by);
+  t.match((await quick('device', 'show', 'Front door')).out, /^on the camera: not known$/m);
+});
+
 t.test('an identity is revoked after a yes', async (t) => {
   const { quick } = await loggedIn(t);
   t.match(await quick('device', 'revoke', 'Front door'), { status: 64, err: /say --yes/ });
@@ -74,6 +94,7 @@ t.test('what is wrong with a camera is said with the command that mends it', asy
     releasedAt: null,
     certificateEnd: '2026-08-01T00:00:00Z',
     agentVersion: null,
+    spool: null,
     createdAt: '2026-05-01T00:00:00Z',
     connected: true,
     lastSeenAt: null,
@@ -97,6 +118,11 @@ t.test('what is wrong with a camera is said with the command that mends it', asy
     [{ state: 'released' }, /not confirmed/],
     [{ state: 'released', releasedAt: '2026-05-02T00:00:00Z' }, undefined],
     [{ certificateEnd: '2026-05-31T00:00:00Z' }, /off for too long.*claim new --device/s],
+    [{ spool: { state: 'on_flash', code: null, items: 9, bytes: 9 } }, undefined],
+    [
+      { spool: { state: 'memory_only', code: 'STORE_FAILED', items: 9, bytes: 9 } },
+      /cannot write to its flash \(STORE_FAILED\).*power cut/s,
+    ],
     [{ state: 'revoked', certificateEnd: '2026-05-31T00:00:00Z' }, undefined],
   ];
   for (const [change, said] of cases) {

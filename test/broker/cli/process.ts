@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { Credentials } from '../../../broker/cli/credentials.ts';
 import { runCommand } from '../../../broker/cli/program.ts';
 import { Terminal } from '../../../broker/cli/terminal.ts';
+import { ENV } from '../../e2e/processes.ts';
 import { openHouse, PASSWORD } from '../portal/house.ts';
 
 const MAIN = new URL('../../../broker/cli/main.ts', import.meta.url).pathname;
@@ -19,7 +20,7 @@ export interface Ended {
 
 export async function lenscap(home: string, args: readonly string[], input = ''): Promise<Ended> {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { LENSCAP_HOME: home, TZ: 'UTC' },
+    env: { LENSCAP_HOME: home, TZ: 'UTC', NODE_COMPILE_CACHE: ENV.NODE_COMPILE_CACHE },
   });
   child.stdin.end(input);
   const [out, err] = await Promise.all([
@@ -44,12 +45,13 @@ export async function inProcess(home: string, args: readonly string[], input = '
   return { status, out: await text(stdout), err: await text(stderr) };
 }
 
+/** A portal, and an owner who is logged in to it: `run` is the real process, `quick` is not. */
 export async function loggedIn(t: Parameters<typeof openHouse>[0]) {
   const house = await openHouse(t);
   const home = join(house.folder, 'home');
   const run = (...args: string[]): Promise<Ended> => lenscap(home, args);
   const login = ['login', house.url, '--email', house.anna.email, '--password-file', '-'];
-  const { status, err } = await lenscap(home, login, `${PASSWORD}\n`);
+  const { status, err } = await inProcess(home, login, `${PASSWORD}\n`);
   if (status !== 0) throw new Error(err);
   const quick = (...args: string[]): Promise<Ended> => inProcess(home, args);
   return { house, home, run, quick };
@@ -66,7 +68,8 @@ export async function atTerminal(
   seen: (shown: string) => void = () => undefined,
 ): Promise<Ended> {
   const line = [process.execPath, MAIN, ...args].map((arg) => `'${arg}'`).join(' ');
-  const env = { LENSCAP_HOME: home, PATH: '/usr/bin:/bin' };
+  const { NODE_COMPILE_CACHE } = ENV;
+  const env = { LENSCAP_HOME: home, PATH: '/usr/bin:/bin', NODE_COMPILE_CACHE };
   const child = spawn('script', ['-qec', line, '/dev/null'], { env });
   let shown = '';
   child.stdout.on('data', (chunk: Buffer) => {

@@ -2,6 +2,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Account } from '../../../broker/cli/answers.ts';
+import { listing } from '../../../broker/cli/recording-lines.ts';
 import type { House } from '../portal/house.ts';
 import { cutMotion, decode, probe, storeCut, storeGap } from '../portal/media.ts';
 import { loggedIn } from './process.ts';
@@ -31,6 +33,20 @@ t.test('recordings are listed, played, exported and deleted', async (t) => {
     (await quick('segments', 'list', 'Front door', '--json')).out,
   );
   t.strictSame([json.segments.length, json.gaps.length], [18, 1]);
+  t.match(list.out, /START +LENGTH +SIZE +HOLDS +PIECE +CLOCK/);
+  t.match(list.out, /source_lost \(CAPTURE_STALLED\)/);
+  const told = await run('segments', 'timeline', 'Front door', ...range);
+  t.equal(told.status, 0, told.err);
+  t.match(told.out, /FROM +TO +LENGTH +WHAT +WHY\n\S+ +\S+ +8\.\d s +recorded\n/);
+  t.match(told.out, / 2\.0 s +not consented\n/);
+  t.match(
+    told.out,
+    /WHAT +TOGETHER +SHARE\nrecorded .*\nnot consented +2\.0 s .*\nin all .* 100\.0 %/,
+  );
+  const account: Account = JSON.parse(
+    (await quick('segments', 'timeline', 'Front door', '--json')).out,
+  );
+  t.match(account.stretches.at(-1), { kind: 'not_running' });
   const played = await quick('play', 'Front door', ...range);
   t.match(played.out, /^http:\/\/127\.0\.0\.1:\d+\/play\/\S+\/index\.m3u8\n$/);
   t.equal((await probe(played.out.trim())).videoFrames, 486);
@@ -51,6 +67,25 @@ t.test('recordings are listed, played, exported and deleted', async (t) => {
   t.match(await quick('delete', 'Front door', ...range, '--yes'), { out: 'deleted 17 pieces\n' });
   t.match(await quick('export', 'Front door', ...range, '-o', path), { status: 66 });
   t.equal(await decode(path), 486, 'what was there before stays');
+});
+
+t.test('a listing says what the clock of the camera was worth', async (t) => {
+  const common = { startAt: 'then', durationUs: 1e6, timeEstimated: false };
+  const gap = { ...common, reason: 'spool_full', code: null, timeCorrectedUs: 0 };
+  const rows = listing(
+    [],
+    [
+      { ...gap, startAtUs: 3 },
+      { ...gap, startAtUs: 1, timeCorrectedUs: 3600e6 },
+      { ...gap, startAtUs: 2, timeCorrectedUs: -2e6 },
+      { ...gap, startAtUs: 4, timeEstimated: true },
+    ],
+  );
+  const clocks = ['corrected by +1 h 0 min', 'corrected by -2.0 s', '', 'estimated'];
+  t.same(
+    rows.map((cells) => cells.at(-1)),
+    clocks,
+  );
 });
 
 t.test('an export that breaks off or cannot be written leaves nothing behind', async (t) => {

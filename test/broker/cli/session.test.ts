@@ -7,6 +7,9 @@ import { atTerminal, inProcess, lenscap, loggedIn } from './process.ts';
 
 t.test('logging in keeps the token to its owner, and logging out ends it', async (t) => {
   const { house, home, run } = await loggedIn(t);
+  await run('logout');
+  const login = ['login', house.url, '--email', house.anna.email, '--password-file', '-'];
+  t.match(await lenscap(home, login, `${PASSWORD}\n`), { status: 0 });
   const path = join(home, 'credentials.json');
   t.equal((await stat(path)).mode & 0o777, 0o600);
   const saved: { token: string } = JSON.parse(await readFile(path, 'utf8'));

@@ -27,7 +27,7 @@ function underStrace(folder: string, asked: Asked, options: readonly string[]): 
 /** How often a claim writes to the index. */
 function writesOf(folder: string, asked: Asked): number {
   const trace = join(folder, 'trace');
-  underStrace(folder, asked, ['-e', 'trace=pwrite64', '-o', trace]);
+  underStrace(folder, asked, ['--seccomp-bpf', '-e', 'trace=pwrite64', '-o', trace]);
   return readFileSync(trace, 'utf8').split('\n').length - 1;
 }
 
@@ -52,7 +52,8 @@ t.test('killed at a write or sync of the index, the claim succeeds when repeated
   let devices = 1;
   for (const [call, at] of kills) {
     const { code, board, asked } = await asking(house);
-    const inject = ['-o', '/dev/null', '-e', `inject=${call}:signal=SIGKILL:when=${at}`];
+    const kill = ['-e', `trace=${call}`, '-e', `inject=${call}:signal=SIGKILL:when=${at}`];
+    const inject = ['-o', '/dev/null', ...kill];
     const outcome = underStrace(house.folder, asked, inject);
     const left = await traces(house);
     const made = (left.devices ?? 0) - devices;

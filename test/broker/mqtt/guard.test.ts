@@ -177,6 +177,25 @@ for (const [name, packet, why] of [
     t.equal(passed(), before);
   });
 
+t.test('a large packet may take long while it gets on, and no longer', async (t) => {
+  const { guard, far, passed } = setup({ packetTimeoutMs: 400 });
+  far.write(generate(connect));
+  await once(guard, 'data');
+  guard.authenticated();
+  const before = passed();
+  const refused = refusal(guard);
+  const packet = publish(1, Buffer.alloc(1_000_000));
+  const startMs = performance.now();
+  // More than a step each time, and all of it slower than one packet may take.
+  for (let at = 0; at < 10 * 80_000; at += 80_000) {
+    far.write(packet.subarray(at, at + 80_000));
+    await new Promise((done) => setTimeout(done, 60));
+  }
+  t.ok(performance.now() - startMs > 400, 'longer than a step may take');
+  t.equal(passed() - before, 800_000, 'all of it came through');
+  t.match(await refused, /not completed in time/, 'until nothing comes any more');
+});
+
 t.test('a flood of small packets ends the connection', async (t) => {
   const { guard, far, passed } = setup();
   far.write(generate(connect));

@@ -1,9 +1,12 @@
 // Devices at the gate: two boards with one certificate, the ends of a right to be here, renewal.
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import t from 'tap';
 import { makeRequest } from '../../../agent/identity/csr.ts';
 import { openInstallation } from '../../../broker/installation.ts';
 import { suspendDevice } from '../../../broker/operator/devices.ts';
+import { encodeAnchor } from '../../../proto/anchor.ts';
+import { encodeHealth } from '../../../proto/health.ts';
 import type { IdentityBundle } from '../../../proto/identity.ts';
 import { encodeInfo } from '../../../proto/info.ts';
 import { encodeReleased, verifyRelease } from '../../../proto/release.ts';
@@ -257,6 +260,39 @@ t.test('device information is stored only under its consent', async (t) => {
   t.match(await gate.row(id), { agent_version: null }, 'withdrawn, it is gone');
   t.match(await device.publish('info', Buffer.from('garbage')), { outcome: 'closed' });
 });
+
+t.test(
+  'how a camera is is stored only under its consent, which wall time it is always',
+  async (t) => {
+    const gate = await Gate.open(t);
+    const camera = await gate.add('camera');
+    const id = camera.deviceId;
+    const epoch = await gate.grant(id, 'video');
+    const device = await TestDevice.connect(camera);
+    const spool = { state: 'memory_only', code: 'STORE_FAILED', items: 3, bytes: 2048 } as const;
+    t.match(await device.publish('health', encodeHealth({ epoch, spool })), { outcome: 'acked' });
+    t.match(await gate.row(id), { spool_state: null, spool_bytes: null });
+    const granted = await gate.grant(id, 'device_info');
+    await device.publish('health', encodeHealth({ epoch: granted, spool }));
+    t.match(await gate.row(id), {
+      spool_state: 'memory_only',
+      spool_code: 'STORE_FAILED',
+      spool_items: 3,
+      spool_bytes: 2048,
+    });
+    await gate.installation.consent.withdraw(await gate.row(id), ['device_info'], OWNER);
+    t.match(await gate.row(id), { spool_state: null, spool_code: null, spool_items: null });
+    const bootId = randomUUID();
+    const anchor = { bootId, atUs: 1, monoUs: 1_000_000, estimated: true };
+    const before = Date.now() * 1000;
+    t.match(await device.publish('anchor', encodeAnchor(anchor)), { outcome: 'acked', codes: [] });
+    const { index } = gate.installation.store;
+    const [kept] = await index.selectFrom('anchors').selectAll().execute();
+    t.match(kept, { device_id: id, boot_id: bootId, source: 'server' });
+    t.ok(Math.abs((kept?.offset_us ?? 0) + anchor.monoUs - before) < 5_000_000);
+    t.match(await device.publish('anchor', Buffer.from('garbage')), { outcome: 'closed' });
+  },
+);
 
 /** What was said of certificates before an acknowledgement; a grant may come in between. */
 function renewals({ before }: Answer) {

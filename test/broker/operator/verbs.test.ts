@@ -42,6 +42,7 @@ t.test(
     const shown = await run('device', 'show', deviceId);
     t.match(shown.out, /^state: +claimed$/m);
     t.match(shown.out, /^agent: +not known; its owner shares no device information$/m);
+    t.match(shown.out, /^spool: +not known$/m);
     t.match(JSON.parse((await run('device', 'show', deviceId, '--json')).out), { deviceId });
     t.match(await run('device', 'show', 'cam-x'), { status: 66, err: /NOT_FOUND.*device list/ });
   },

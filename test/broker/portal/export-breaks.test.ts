@@ -45,6 +45,29 @@ t.test('a hundred breaks do not drift sound and picture apart', async (t) => {
   t.equal(await decode(path), 20 * (cut.frames - 4 * 30));
 });
 
+t.test(
+  'streams that overlap by a wrong clock are all in the export, one after the other',
+  async (t) => {
+    const { house, options, startAtUs, fetchFile, manifest } = await ready(t);
+    const cut = await cutMotion(house.folder);
+    const one = await storeCut(cut, { ...options, startAtUs });
+    const other = await storeCut(cut, { ...options, startAtUs: startAtUs + 500_000 });
+    const path = await fetchFile(startAtUs, other.endUs);
+    t.equal(await decode(path), 2 * 243);
+    await checkTimes(t, path);
+    const { pieces, account } = await manifest(startAtUs, other.endUs);
+    t.same(
+      pieces.map(({ streamId }) => streamId),
+      [...Array(9).fill(one.streamId), ...Array(9).fill(other.streamId)],
+    );
+    t.same(
+      account.stretches.map(({ kind }) => kind),
+      ['recorded'],
+    );
+    t.equal(account.totals.recorded, account.stretches[0]?.durationUs);
+  },
+);
+
 t.test('nothing stored of a time is not found', async (t) => {
   const { house, token, url, startAtUs } = await ready(t);
   for (const kind of ['export', 'export/manifest'])

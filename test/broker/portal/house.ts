@@ -8,6 +8,7 @@ import { hashPassword } from '../../../broker/portal/passwords.ts';
 import { Portal } from '../../../broker/portal/portal.ts';
 import type { DeviceRow } from '../../../broker/store/devices.ts';
 import { newDeviceId, newId } from '../../../broker/store/ids.ts';
+import { NO_DEVICE_INFO } from '../../../broker/store/schema.ts';
 import type { Store } from '../../../broker/store/store.ts';
 import { checkServerConfig, type ServerConfig } from '../../../proto/server-config.ts';
 
@@ -153,7 +154,7 @@ async function addOwner(
     state_reason: null,
     released_at_us: null,
     serial: null,
-    agent_version: null,
+    ...NO_DEVICE_INFO,
   };
   await store.devices.add(device);
   await consent.assign(device, { actor: 'operator', how: 'test' });

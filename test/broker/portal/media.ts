@@ -142,6 +142,7 @@ export async function storeCut(cutMedia: Cut, options: StoreOptions): Promise<St
     epoch,
     scopes: scopes.join(','),
     received_at_us: receivedAtUs,
+    corrected_us: 0,
   };
   const sealedInit = Buffer.concat(
     seal(key, initIdentity(device.account_id, device.device_id, streamId), cutMedia.init),
@@ -168,6 +169,7 @@ export async function storeCut(cutMedia: Cut, options: StoreOptions): Promise<St
         tracks: JSON.stringify(described),
         sealed_init: sealedInit,
         init_sha256: sha256(cutMedia.init),
+        time_estimated: 0,
       },
     },
   ];
@@ -214,6 +216,7 @@ export async function storeGap(
     epoch,
     code: 'CAPTURE_STALLED',
     received_at_us: span.startAtUs,
+    corrected_us: 0,
   };
   const [outcome] = await commit(store.index, [{ kind: 'gap', row, scopes: ['video'] }]);
   if (outcome !== 'stored') throw new Error(`the gap is ${outcome}`);

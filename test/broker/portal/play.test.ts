@@ -64,6 +64,39 @@ t.test('streams and holes are discontinuities, and gaps are told', async (t) => 
   t.ok(await decode(url), 'without a complaint');
 });
 
+t.test(
+  'what a full spool gave up in the midst of a stream is told where it is missing',
+  async (t) => {
+    const { house, cut, options, play } = await recorded(t);
+    const startAtUs = options.startAtUs - 3600e6;
+    const { endUs } = await storeCut(cut, { ...options, startAtUs, lost: [2, 3, 6] });
+    for (const [atS, forS, reason] of [
+      [2, 2, 'spool_full'],
+      [6, 1, 'spool_damaged'],
+    ] as const)
+      await storeGap(options, { startAtUs: startAtUs + atS * 1e6, durationUs: forS * 1e6, reason });
+    const { url } = await play({ from: iso(startAtUs), to: iso(endUs) });
+    const list = await text(house, url);
+    t.match(
+      list,
+      /\/1.m4s\n## no pictures from .*: spool_full\n#EXT-X-DISCONTINUITY\n#EXT-X-PROG.*\n#EXTINF.*\n.*\/4.m4s/,
+    );
+    t.match(list, /\/5.m4s\n## no pictures from .*: spool_damaged\n#EXT-X-DISCONTINUITY\n/);
+    t.equal(list.match(/DISCONTINUITY\n/g)?.length, 2);
+    t.ok(await decode(url), 'without a complaint');
+  },
+);
+
+t.test('two boots with the same wall time play one after the other, whole', async (t) => {
+  const { house, cut, options, startAtUs, streamId, endUs, play } = await recorded(t);
+  const other = await storeCut(cut, { ...options, startAtUs: startAtUs + 500_000 });
+  const { url } = await play({ from: iso(startAtUs), to: iso(endUs + 5e6) });
+  const list = await text(house, url);
+  const pieces = [...list.matchAll(/^(\w{32})\/(\d+)\.m4s$/gm)].map(([, id]) => id);
+  t.same(pieces, [...Array(9).fill(streamId), ...Array(9).fill(other.streamId)]);
+  t.equal(list.match(/DISCONTINUITY\n/g)?.length, 1);
+});
+
 t.test('an open-ended address goes on as pieces come in', async (t) => {
   const { house, options, endUs, play } = await recorded(t);
   const { url, live } = await play({});
