@@ -9,10 +9,10 @@ export const silent = pino({ level: 'silent' });
 
 /** Bytes that only this seed gives. */
 export function bytesFrom(seed: string, length: number): Buffer {
-  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, at) =>
-    createHash('sha256').update(`${seed} ${at}`).digest(),
-  );
-  return Buffer.concat(blocks).subarray(0, length);
+  return createHash('shake256', { outputLength: Math.max(length, 1) })
+    .update(seed)
+    .digest()
+    .subarray(0, length);
 }
 
 /** A segment by default, with media in three chunks. */
