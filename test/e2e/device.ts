@@ -241,6 +241,7 @@ export class Run {
       epoch,
       scopes: ['video'],
       tracks: [VIDEO],
+      timeEstimated: false,
       init: randomBytes(600),
       ...over,
     };

@@ -8,9 +8,9 @@ import type { Test } from 'tap';
 import { type Installation, readServerConfig } from '../../broker/installation.ts';
 import { revokeDevice } from '../../broker/operator/devices.ts';
 import { addAccount, addDevice, verify, withInstallation } from '../../broker/operator.ts';
-import type { Report } from '../../broker/store/verify.ts';
+import type { Report } from '../../broker/store/findings.ts';
 import { checkIdentity, type IdentityBundle } from '../../proto/identity.ts';
-import { finished, node, Running, SERVER } from './processes.ts';
+import { finished, node, type Options, Running, SERVER } from './processes.ts';
 
 const EMAIL = 'owner@example.org';
 const PASSWORD = 'correct horse battery';
@@ -111,8 +111,8 @@ export class House {
   }
 
   /** Starts the server and waits until it listens. */
-  async start(): Promise<void> {
-    this.#server = new Running(this.#t, node(SERVER, 'serve', '--data', this.folder));
+  async start(options: Options = {}): Promise<void> {
+    this.#server = new Running(this.#t, node(SERVER, 'serve', '--data', this.folder), options);
     await this.#server.says(/^owners: .+\n/m);
     this.#url = /^owners: +(\S+)/m.exec(this.#server.out)?.[1] ?? '';
   }

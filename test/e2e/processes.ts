@@ -110,6 +110,12 @@ export function finished(
   });
 }
 
+/** A look at what is in memory is cheap; a question to the server costs both a good part of this. */
+const PAUSE_MIN_MS = 20;
+const PAUSE_MAX_MS = 300;
+/** Of the time of a wait, a tenth is spent on looking. */
+const PAUSES_PER_LOOK = 9;
+
 /** Waits until the condition holds. @throws Error naming what was waited for. */
 export async function eventually(
   what: string,
@@ -118,25 +124,36 @@ export async function eventually(
   more: () => string = () => '',
 ): Promise<void> {
   const startMs = performance.now();
-  while (!(await holds())) {
-    if (performance.now() - startMs > deadlineMs)
+  for (;;) {
+    const lookMs = performance.now();
+    if (await holds()) return;
+    const nowMs = performance.now();
+    if (nowMs - startMs > deadlineMs)
       throw new Error(`waited ${deadlineMs} ms in vain for ${what}\n${more()}`);
-    await sleep(20);
+    const pauseMs = PAUSES_PER_LOOK * (nowMs - lookMs);
+    await sleep(Math.min(Math.max(pauseMs, PAUSE_MIN_MS), PAUSE_MAX_MS));
   }
 }
 
 /** All that descend from a process: children, their children, and so on. */
 export function descendants(pid: number): number[] {
-  const parents = new Map<number, number>();
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const parent = parentOf(Number(name));
-    if (parent !== undefined) parents.set(Number(name), parent);
-  }
   const found = [pid];
-  for (const ancestor of found)
-    for (const [child, parent] of parents) if (parent === ancestor) found.push(child);
+  for (const ancestor of found) found.push(...childrenOf(ancestor).filter(isAlive));
   return found.slice(1);
+}
+
+/** Children are known by the thread that started them. */
+function childrenOf(pid: number): number[] {
+  const lists = threadsOf(pid).map((thread) => procFile(pid, `task/${thread}/children`));
+  return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 /** The capture processes of an agent. */
