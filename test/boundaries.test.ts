@@ -63,6 +63,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'pino',
     'mqtt',
     'mqtt-packet',
+    'process-on-spawn',
     'aedes',
     'kysely',
     'fastify',

@@ -69,6 +69,7 @@ export function streamPayload(run: Run): Uint8Array {
       { ...video, width: 1280, height: 720, sampleRate: 0, channels: 0 },
       { ...audio, width: 0, height: 0, sampleRate: 48000, channels: 2 },
     ],
+    timeEstimated: false,
     init: randomBytes(1200),
   });
 }
