@@ -14,6 +14,8 @@ import { readGrantFile, removeGrantFile, writeGrantFile } from './grant-file.ts'
 import { type Issued, isCovered, isCurrent, issue, type Permit } from './permit.ts';
 
 const LONGEST_SLEEP_MS = 60_000;
+/** Part of a lease by which a renewal has to lengthen what is saved. */
+const WORTHWHILE = 1 / 24;
 
 /** Anything captured: under which epoch, and what it holds. */
 export interface Captured {
@@ -51,6 +53,8 @@ export class Gate {
   readonly #listeners = new Set<() => void>();
   #state: State | null = null;
   #highestEpoch = 0;
+  /** When the grant in force was last saved by this run. */
+  #savedMonoUs = Number.NEGATIVE_INFINITY;
   #permit: Permit | null = null;
   #issued: readonly Issued[] = [];
   #isClosed = false;
@@ -171,9 +175,15 @@ export class Gate {
       this.#deps.log.warn({ epoch }, 'a grant signed earlier does not renew the lease');
       return { outcome: 'applied', epoch };
     }
-    const isSaved = this.#save(payload);
+    const isSaved = this.#isLeaseSaved(grant) || this.#save(payload);
     this.#obey(grant);
     return { outcome: isSaved ? 'applied' : 'unsaved', epoch };
+  }
+
+  /** A renewal that would lengthen the saved lease by next to nothing is not worth a write to flash. */
+  #isLeaseSaved({ leaseS }: Grant): boolean {
+    const ageUs = this.#deps.clock.monoUs() - this.#savedMonoUs;
+    return ageUs < leaseS * 1e6 * WORTHWHILE;
   }
 
   /** Ends at once whatever goes on no longer. What stays is a part of what was saved before. */
@@ -211,8 +221,10 @@ export class Gate {
     try {
       const receivedAtUs = this.#deps.clock.wallUs();
       writeGrantFile(this.#deps.stateDir, { receivedAtUs, payload });
+      this.#savedMonoUs = this.#deps.clock.monoUs();
       return true;
     } catch (error) {
+      this.#savedMonoUs = Number.NEGATIVE_INFINITY;
       this.#logStore(toLenscapError(error));
       return false;
     }

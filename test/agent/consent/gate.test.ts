@@ -75,6 +75,7 @@ t.test('a permit outlives a widening and a renewal', async (t) => {
   const { gate, retained } = makeGate(t.testdir());
   gate.accept(grant(1, ['video']));
   const permit = gate.permit();
+  t.equal(retained.splice(0).length, 1, 'what an earlier run left is judged by the first grant');
   gate.accept(grant(1, ['video']));
   gate.accept(grant(2, ['video', 'device_info'], {}, { video: 1 }));
   t.equal(gate.permit(), permit);
@@ -104,7 +105,7 @@ t.test('a withdrawal of sound revokes the permit with sound at once', async (t) 
   gate.accept(grant(2, ['video'], {}, { video: 1 }));
   t.ok(before?.revoked.aborted);
   t.match(gate.permit(), { epoch: 1, audio: false });
-  t.equal(retained.length, 1);
+  t.equal(retained.length, 2, 'once for what an earlier run left, once now');
   t.ok(gate.mayKeep({ epoch: 1, scopes: ['video'] }));
   t.notOk(gate.mayKeep({ epoch: 1, scopes: ['video', 'audio'] }));
 });
@@ -114,6 +115,7 @@ t.test('a withdrawal is obeyed before it is saved, and what waits is erased', as
   const seen: string[] = [];
   const { gate } = makeGate(dir, new SimulatedClock(), () => seen.push('erased'));
   gate.accept(grant(1, ['video']));
+  seen.splice(0);
   const before = readFileSync(join(dir, 'grant'));
   gate.permit()?.revoked.addEventListener('abort', () => {
     seen.push(readFileSync(join(dir, 'grant')).equals(before) ? 'revoked' : 'saved too early');
@@ -204,6 +206,25 @@ t.test('the end of the lease is noticed without being asked', async (t) => {
   stop.abort();
   await running;
 });
+
+t.test(
+  'flash is written for a renewal only when it lengthens the saved lease noticeably',
+  async (t) => {
+    const dir = t.testdir();
+    const { gate, clock } = makeGate(dir);
+    gate.accept(grant(1, ['video']));
+    const saved = () => readFileSync(join(dir, 'grant')).toString('hex');
+    const before = saved();
+    clock.advance(100);
+    t.same(gate.accept(grant(1, ['video'])), { outcome: 'applied', epoch: 1 });
+    t.equal(saved(), before);
+    clock.advance(51);
+    gate.accept(grant(1, ['video']));
+    t.not(saved(), before);
+    clock.advance(3599);
+    t.match(gate.permit(), { epoch: 1 }, 'what was not saved is obeyed all the same');
+  },
+);
 
 t.test('a grant signed earlier under the same epoch does not renew the lease', async (t) => {
   const { gate, clock } = makeGate(t.testdir());
