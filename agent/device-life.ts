@@ -17,7 +17,8 @@ import type { Identity } from './identity/identity.ts';
 import { ReleaseOrder } from './identity/release.ts';
 import { Renewal } from './identity/renewal.ts';
 import { LAST_PICTURES } from './identity/state-files.ts';
-import { Flash, spoolFolder } from './spool/flash.ts';
+import { Flash } from './spool/flash.ts';
+import { eraseSpool, spoolFolder } from './spool/folder.ts';
 import { SpoolQueue } from './spool/queue.ts';
 import { Anchoring } from './uplink/anchor.ts';
 import { HealthReport } from './uplink/health.ts';
@@ -126,6 +127,7 @@ export class DeviceLife {
       floorUs: () => time.floorUs(),
       usualUs: config.segment.durationMs * 1000,
       mark,
+      eraseUnread: () => eraseSpool(config.stateDir),
       onSafe: (safe) => this.#last.note(safe),
       log,
     });

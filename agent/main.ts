@@ -57,7 +57,10 @@ function main(): void {
   withConfig(program.command('reset'), 'forget the owner: queue, consent and identity')
     .option('--yes', 'do not ask')
     .action(reset);
-  const spool = program.command('spool').description('look at what waits on flash, change nothing');
+  const spool = program
+    .command('spool')
+    .description('look at what waits on flash, change nothing')
+    .helpCommand(false);
   const asJson = ['--json', 'print one JSON document'] as const;
   withConfig(spool.command('list'), 'list the records, without opening their media')
     .option(...asJson)

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { isInstanceId } from '../../proto/topics.ts';
 import { removeFile, storeError } from '../durable-file.ts';
-import { eraseSpool } from '../spool/flash.ts';
+import { eraseSpool } from '../spool/folder.ts';
 
 export const LAST_PICTURES = 'last-pictures';
 const INSTANCE = 'instance';

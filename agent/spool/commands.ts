@@ -6,7 +6,7 @@ import type { Scope } from '../../proto/scopes.ts';
 import { decodeSegmentHead } from '../../proto/segment.ts';
 import { decodeStream } from '../../proto/stream.ts';
 import { blocksOf, type Look, lookAt, nameOf, namesIn } from './contents.ts';
-import { spoolFolder } from './flash.ts';
+import { spoolFolder } from './folder.ts';
 import { type KeyFile, readKeyFile } from './keys.ts';
 import { openMedia, type RecordId, type RecordKind, type SpoolKey } from './record.ts';
 import { readRecordFile } from './record-file.ts';

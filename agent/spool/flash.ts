@@ -1,17 +1,18 @@
 // Records on flash, one sealed file each. INVARIANTS: a record whose write has resolved is read back
 // after any crash; after a failed or cancelled write nothing of it counts; what was erased is never
 // read again, since its key goes first, or its file where others still need the key.
-import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import type { Scope } from '../../proto/scopes.ts';
-import { codeOf, removeFile, storeError } from '../durable-file.ts';
+import { storeError } from '../durable-file.ts';
 import { blocksOf, lookAt, nameOf, namesIn } from './contents.ts';
+import { keysOf } from './folder.ts';
 import { Inventory, type Pending } from './inventory.ts';
-import { KEY_FILE, type KeyFile, Keyring, readKeyFile, setOf } from './keys.ts';
+import { type KeyFile, Keyring, setOf } from './keys.ts';
 import {
   decodeHeader,
   fileBytesOf,
@@ -22,18 +23,10 @@ import {
   type RecordId,
   sealed,
 } from './record.ts';
-import {
-  gone,
-  readRecordFile,
-  syncFolder,
-  unlinkFile,
-  unlinkFiles,
-  writeRecordFile,
-} from './record-file.ts';
+import { gone, readRecordFile, syncFolder, unlinkFiles, writeRecordFile } from './record-file.ts';
 
+export { eraseSpool, spoolFolder } from './folder.ts';
 export type { NewRecord, RecordId, RecordKind } from './record.ts';
-
-const FOLDER = 'spool';
 
 export interface Found extends RecordId {
   /** Opened. */
@@ -251,61 +244,6 @@ export class Flash {
         `the spool is not as tidy as it should be: ${fault.detail}`,
       );
   }
-}
-
-/**
- * The keys that are there for this device; null when they are lost.
- * @throws STORE_FAILED when the spool is of another version or cannot be read.
- */
-function keysOf(folder: string, deviceId: string, log: Logger): KeyFile | null {
-  const keys = keysOrNull(folder, log);
-  if (keys === null || keys.deviceId === deviceId) return keys;
-  log.warn({ code: 'STORE_CORRUPT' }, 'the spool is of another device: it is erased');
-  eraseFolder(folder);
-  return null;
-}
-
-function keysOrNull(folder: string, log: Logger): KeyFile | null {
-  try {
-    return readKeyFile(folder);
-  } catch (error) {
-    const { code, message } = toLenscapError(error);
-    if (code !== 'STORE_CORRUPT') throw error;
-    log.error({ code }, message);
-    return null;
-  }
-}
-
-/** Erases the spool of a state folder, whoever wrote it. @throws STORE_FAILED. */
-export function eraseSpool(stateDir: string): void {
-  eraseFolder(spoolFolder(stateDir));
-  try {
-    rmdirSync(spoolFolder(stateDir));
-    syncFolder(stateDir);
-  } catch {
-    // Not there, or a file system of its own; an empty folder tells nothing.
-  }
-}
-
-/** Where in the state folder the spool lies. */
-export function spoolFolder(stateDir: string): string {
-  return join(stateDir, FOLDER);
-}
-
-function eraseFolder(folder: string): void {
-  let names: string[];
-  try {
-    const entries = readdirSync(folder, { withFileTypes: true });
-    // A folder in it is not ours (lost+found).
-    names = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
-    throw storeError(`${folder} cannot be read`, error);
-  }
-  // Without its key nothing can be read, so it goes first.
-  if (names.includes(KEY_FILE)) removeFile(join(folder, KEY_FILE));
-  for (const name of names) unlinkFile(folder, name);
-  syncFolder(folder);
 }
 
 function asStoreError(what: string, error: unknown): LenscapError {

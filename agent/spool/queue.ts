@@ -31,6 +31,8 @@ export interface SpoolQueueDeps
   readonly bootId: string;
   /** A wall time that has passed for certain. */
   readonly floorUs: () => number;
+  /** Erases the folder on flash, unread. */
+  readonly eraseUnread: () => void;
   /** Told up to where all that was captured in this boot is acknowledged or on flash. */
   readonly onSafe: (safe: Safe) => void;
 }
@@ -160,6 +162,8 @@ export class SpoolQueue implements Spool {
 
   retain(mayKeep: (item: Captured) => boolean): void {
     this.#flusher.erase(this.#holdings.dropForbidden(mayKeep));
+    const isAllWithdrawn = !mayKeep({ epoch: Number.MAX_SAFE_INTEGER, scopes: ['video'] });
+    if (this.#deps.opened.fault !== null && isAllWithdrawn) this.#eraseUnread();
     this.#changed();
   }
 
@@ -177,6 +181,16 @@ export class SpoolQueue implements Spool {
     const { fault } = this.#flusher;
     const state = fault === null ? 'on_flash' : 'memory_only';
     return { state, code: fault?.code ?? null, ...this.held() };
+  }
+
+  /** What cannot be read, such as the spool of another version, cannot be judged piece by piece. */
+  #eraseUnread(): void {
+    try {
+      this.#deps.eraseUnread();
+    } catch (error) {
+      const { code, message } = toLenscapError(error, 'STORE_FAILED');
+      this.#deps.log.error({ code }, `what may not be kept cannot be erased: ${message}`);
+    }
   }
 
   #tellRestored(): void {

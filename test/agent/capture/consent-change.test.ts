@@ -38,6 +38,7 @@ function openSpool(dir: string) {
   const mark = last.read();
   const opened = Flash.open(spoolFolder(dir), DEVICE, log);
   const spool = new SpoolQueue({
+    eraseUnread: () => undefined,
     config: STATE,
     flash: opened.flash,
     opened,

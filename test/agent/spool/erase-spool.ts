@@ -1,5 +1,5 @@
 // Erases the spool of a state folder: erase-spool.ts STATE_DIR. Run under strace by a test.
-import { eraseSpool } from '../../../agent/spool/flash.ts';
+import { eraseSpool } from '../../../agent/spool/folder.ts';
 import { toLenscapError } from '../../../proto/errors.ts';
 
 const [stateDir = ''] = process.argv.slice(2);

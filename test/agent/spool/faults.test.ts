@@ -14,7 +14,7 @@ import {
   KILL,
   type Program,
 } from './faults.ts';
-import { contentsOf, openAt, record, whole } from './records.ts';
+import { contentsOf, faultsOf, openAt, record, whole } from './records.ts';
 import { after, STEPS } from './steps.ts';
 
 t.setTimeout(FILE_TIMEOUT_MS);
@@ -56,7 +56,7 @@ t.test('after a kill at any call each record is as before or after the step', as
     const done = doneIn(ended);
     if (ended.code !== 0) kills += 1;
     const opened = openAt(program.folder);
-    t.match(opened, { damaged: [], fault: null }, place);
+    t.same(faultsOf(opened), [], place);
     const there = await contentsOf(opened);
     const [before, behind] = [after(done).map(whole), after(done + 1).map(whole)];
     const strangers = there.filter((one) => !before.includes(one) && !behind.includes(one));
@@ -91,7 +91,7 @@ async function failing(t: Test, fault: Fault & { readonly effect: keyof typeof E
       `${place}: ${codes.join()}`,
     );
     const opened = openAt(program.folder);
-    t.match(opened, { damaged: [], fault: null });
+    t.same(faultsOf(opened), []);
     t.same(await contentsOf(opened), after(STEPS.length).map(whole), 'all is as it is to be');
     t.same(
       readdirSync(program.folder).filter((name) => name.endsWith('.new')),

@@ -6,8 +6,6 @@ import { seeded } from '../../seeded.ts';
 
 /** Calls are counted by thread. */
 const SINGLE = { ...ENV, UV_THREADPOOL_SIZE: '1' };
-/** What is tried of all places when TORTURE is not set. */
-const TRIED = 3;
 
 export interface Fault {
   /** As strace says it, e.g. `signal=SIGKILL`. */
@@ -25,6 +23,12 @@ export const DISK_FULL: Fault = {
   calls: ['write', 'fsync', 'fdatasync', 'rename'],
 };
 
+/** The n-th such call. */
+interface Place {
+  readonly call: string;
+  readonly n: number;
+}
+
 export interface Ended {
   readonly out: string;
   readonly code: number | string;
@@ -40,8 +44,8 @@ export interface Program {
 }
 
 /**
- * Runs a program once for each place at which the fault can hit it: all when TORTURE is set, else some
- * by chance. `judge` is told how it ended and looks at what it left. Returns the number of runs.
+ * Runs a program once for each place at which the fault can hit it: all when TORTURE is set, else one
+ * of each call, by chance. `judge` is told how it ended and looks at what it left. Returns the number of runs.
  */
 export async function everyFault(
   t: Test,
@@ -61,14 +65,20 @@ export async function everyFault(
   return tried.length;
 }
 
-function sample<Item>(all: readonly Item[], random: () => number): Item[] {
-  const left = [...all];
-  while (left.length > TRIED) left.splice(Math.floor(random() * left.length), 1);
-  return left;
+/** One of each call. */
+function sample(all: readonly Place[], random: () => number): Place[] {
+  const chosen = new Map<string, Place>();
+  const seen = new Map<string, number>();
+  for (const place of all) {
+    const before = seen.get(place.call) ?? 0;
+    seen.set(place.call, before + 1);
+    if (random() < 1 / (before + 1)) chosen.set(place.call, place);
+  }
+  return [...chosen.values()];
 }
 
 /** Where a run that is left alone makes such calls; it has to end well. */
-async function placesOf(t: Test, calls: readonly string[], program: Program) {
+async function placesOf(t: Test, calls: readonly string[], program: Program): Promise<Place[]> {
   const log = `${t.testdirName}.calls`;
   t.teardown(() => rmSync(log, { force: true }));
   const { code } = await runUnder(program, log, `trace=${calls.join(',')}`);

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Flash, NewRecord } from '../../../agent/spool/flash.ts';
-import { contentsOf, openAt, record, whole } from './records.ts';
+import { contentsOf, faultsOf, openAt, record, whole } from './records.ts';
 
 const DISK_BYTES = 4 << 20;
 
@@ -80,7 +80,7 @@ t.test('on a disk without a free byte a key is destroyed, with the others kept',
   await t.rejects(flash.write(record(3, { scopes: ['audio'] })), { code: 'STORE_FULL' });
   flash.erase(written);
   const next = openAt(folder);
-  t.match(next, { damaged: [], fault: null });
+  t.same(faultsOf(next), []);
   t.same(await contentsOf(next), kept.map(whole));
   t.notOk(readdirSync(folder).some((name) => name.endsWith('.new')));
   rmSync(ballast);
@@ -112,7 +112,7 @@ t.test('a read-only flash is read, refuses to write and to erase, and heals', as
   const remount = (how: string) => spawnSync('mount', ['-o', `remount,${how}`, disk]).status;
   t.equal(remount('ro'), 0);
   const opened = openAt(folder);
-  t.match(opened, { damaged: [], fault: null });
+  t.same(faultsOf(opened), []);
   t.same(await contentsOf(opened), [record(1), record(2)].map(whole));
   await t.rejects(opened.flash.write(record(3)), { code: 'STORE_FAILED' });
   opened.flash.remove(record(1));

@@ -1,8 +1,8 @@
 // When what waits moves to flash, what that costs it, and what a later run finds.
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { spoolFolder } from '../../../agent/spool/flash.ts';
+import { spoolFolder } from '../../../agent/spool/folder.ts';
 import { LenscapError } from '../../../proto/errors.ts';
 import { gap, header, media, SECOND_US, stream } from './captured.ts';
 import { drain, Rig, told } from './rig.ts';
@@ -289,3 +289,19 @@ t.test(
     t.same(await drain(queue), ['stream', 'segment 0', 'segment 1', 'segment 2']);
   },
 );
+
+t.test('a spool of another version stays as it is, until all is withdrawn', async (t) => {
+  const rig = new Rig(t, { durability: 'always' });
+  rig.capture(0, 2);
+  await rig.settle();
+  writeFileSync(join(spoolFolder(rig.stateDir), 'key'), '{"version":7}');
+  const queue = rig.open();
+  rig.capture(0, 1);
+  await rig.settle();
+  t.match(queue.health(), { state: 'memory_only', code: 'STORE_FAILED' });
+  t.ok(rig.log.some((line) => line.includes('version 7')));
+  queue.retain(({ epoch }) => epoch > 0);
+  t.equal(rig.onFlash().length, 3);
+  queue.retain(() => false);
+  t.notOk(existsSync(spoolFolder(rig.stateDir)));
+});

@@ -54,3 +54,17 @@ function digest(head: Uint8Array, media: Uint8Array): string {
   const parts = createHash('sha256').update(head).update(`${head.byteLength}`).update(media);
   return parts.digest('hex').slice(0, 12);
 }
+
+/** What is wrong with what was opened. */
+export function faultsOf({ damaged, fault }: OpenedFlash): string[] {
+  const names = damaged.map(({ number, kind }) => `${number} ${kind}`);
+  return fault === null ? names : [...names, fault.code];
+}
+
+/** What is in what was opened, of which nothing is expected. */
+export function emptyOf(opened: OpenedFlash): string[] {
+  return [
+    ...opened.found.map(({ number, kind }) => `found ${number} ${kind}`),
+    ...faultsOf(opened),
+  ];
+}

@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Test } from 'tap';
-import { Flash, spoolFolder } from '../../../agent/spool/flash.ts';
+import { Flash } from '../../../agent/spool/flash.ts';
+import { eraseSpool, spoolFolder } from '../../../agent/spool/folder.ts';
 import type { Safe } from '../../../agent/spool/holdings.ts';
 import { SpoolQueue, type SpoolQueueDeps } from '../../../agent/spool/queue.ts';
 import type { SpoolItem } from '../../../agent/spool/spool.ts';
@@ -61,6 +62,7 @@ export class Rig {
       floorUs: () => 0,
       usualUs: SECOND_US,
       mark: null,
+      eraseUnread: () => eraseSpool(this.stateDir),
       onSafe: (safe) => this.safe.push(safe),
       log,
       ...over,

@@ -2,7 +2,8 @@
 import { pino } from 'pino';
 import { type Clock, KnownTime, systemClock } from '../../../agent/clock.ts';
 import { Gate } from '../../../agent/consent/gate.ts';
-import { Flash, spoolFolder } from '../../../agent/spool/flash.ts';
+import { Flash } from '../../../agent/spool/flash.ts';
+import { eraseSpool, spoolFolder } from '../../../agent/spool/folder.ts';
 import { SpoolQueue } from '../../../agent/spool/queue.ts';
 import type { Errand } from '../../../agent/uplink/errand.ts';
 import { Uplink } from '../../../agent/uplink/uplink.ts';
@@ -87,6 +88,7 @@ export async function makeRig(options: RigOptions) {
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) });
   const opened = Flash.open(spoolFolder(options.stateDir), DEVICE, log);
   const spool = new SpoolQueue({
+    eraseUnread: () => undefined,
     config: { ...spoolConfig, flushAfterMs: options.flushAfterMs ?? spoolConfig.flushAfterMs },
     flash: opened.flash,
     opened,
@@ -95,6 +97,7 @@ export async function makeRig(options: RigOptions) {
     floorUs: () => 0,
     usualUs: SECOND_US,
     mark: null,
+    eraseUnread: () => eraseSpool(options.stateDir),
     onSafe: () => undefined,
     log,
   });
