@@ -10,6 +10,13 @@ export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
 TEST_PACKAGES := ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi strace openssl bsdutils procps gpiod faketime
 BENCH_PACKAGES := mosquitto libmosquitto-dev
 
+# What has a long version, the longest first.
+TORTURE_TESTS := $(wildcard test/torture/*.test.ts) \
+  $(addprefix test/e2e/,link.test.ts power-cut.test.ts server-faults.test.ts ingest-faults.test.ts time.test.ts) \
+  $(addprefix test/agent/,spool/faults.test.ts spool/damage.test.ts spool/flash.test.ts spool/flash-large.test.ts) \
+  $(addprefix test/agent/,consent/grant-file-faults.test.ts identity/crash-claim.test.ts identity/crash-change.test.ts) \
+  $(addprefix test/broker/,store/faults.test.ts fleet/claim-faults.test.ts)
+
 SECONDS ?=
 SOURCE ?=
 DATA ?=
@@ -40,9 +47,9 @@ bench: ## Measure the figures against their baselines (installs Mosquitto)
 	@.ci/bootstrap $(BENCH_PACKAGES)
 	exec node test/bench/main.ts
 
-torture: ## Kill agent and server at every call that changes a file: claim, renewal, reset
+torture: ## Hours of faults: kills, outages, full and failing disks, withdrawals, bad links, wrong clocks
 	@.ci/bootstrap $(TEST_PACKAGES)
-	exec env TORTURE=1 node test/run.ts test/agent/identity/crash-claim.test.ts test/agent/identity/crash-change.test.ts test/broker/fleet/claim-faults.test.ts
+	exec env TORTURE=1 node test/run.ts $(TORTURE_TESTS)
 
 soak: ## Ten minutes of recording: memory has to stay flat
 	@.ci/bootstrap $(BENCH_PACKAGES)

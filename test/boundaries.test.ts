@@ -63,7 +63,6 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'pino',
     'mqtt',
     'mqtt-packet',
-    'process-on-spawn',
     'aedes',
     'kysely',
     'fastify',

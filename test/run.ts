@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { allFiles, runFiles } from './suite.ts';
 
 const CHECKS: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
   ['formatting and lint', 'node_modules/.bin/biome', 'check', '--error-on-warnings', '.'],
@@ -13,6 +14,10 @@ const CHECKS: readonly (readonly [name: string, command: string, ...args: string
 const NODE_COMPILE_CACHE = new URL('../.toolchain/compile-cache', import.meta.url).pathname;
 /** Many tests wait more than they work, so one more than there are cores on a small machine. */
 const JOBS = 3;
+const FILE_TIMEOUT_S = 600;
+/** The long runs load the machine by themselves, and take as long as they take. */
+const LONG_JOBS = 2;
+const LONG_TIMEOUT_S = 7200;
 
 /** Exit status of a command whose output goes through here, line by line. */
 async function run(
@@ -20,8 +25,7 @@ async function run(
   args: readonly string[],
   onLine: (line: string) => void,
 ): Promise<number> {
-  const env = { ...process.env, NODE_COMPILE_CACHE };
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
   for await (const line of createInterface({ input: child.stdout })) onLine(line);
   const [code] = await closed;
@@ -42,21 +46,15 @@ for (const [name, command, ...args] of CHECKS) {
 }
 
 if (!process.argv.includes('--check')) {
-  const counts = new Map<string, number>();
-  const code = await run(
-    'node_modules/.bin/tap',
-    ['--reporter=tap', '--disable-coverage', `--jobs=${JOBS}`, ...process.argv.slice(2)],
-    (line) => {
-      print(line);
-      if (!line.startsWith('# {')) return;
-      for (const [, key, value] of line.matchAll(/(\w+): (\d+)/g))
-        counts.set(key ?? '', Number(value));
-    },
-  );
-  const failures =
-    (counts.get('fail') ?? 0) + (counts.get('skip') ?? 0) + (counts.get('todo') ?? 0);
-  passed += counts.get('pass') ?? 0;
-  failed += failures === 0 && (code !== 0 || !counts.has('pass')) ? 1 : failures;
+  const named = process.argv.slice(2);
+  const files = named.length > 0 ? named : allFiles();
+  const env = { ...process.env, NODE_COMPILE_CACHE };
+  const isLong = process.env.TORTURE === '1';
+  const jobs = isLong ? LONG_JOBS : JOBS;
+  const timeoutS = isLong ? LONG_TIMEOUT_S : FILE_TIMEOUT_S;
+  const counts = await runFiles({ files, jobs, timeoutS, env, print });
+  passed += counts.passed;
+  failed += counts.failed;
 }
 print(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

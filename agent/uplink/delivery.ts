@@ -14,7 +14,7 @@ import type { DeviceSession } from './device-session.ts';
 import type { Errand } from './errand.ts';
 import { type Flight, Flights } from './flights.ts';
 import { capturedIn, coverOf, type Message, messageOf, targetOf } from './message.ts';
-import { isMetered } from './network.ts';
+import { Metering } from './metering.ts';
 import { Retries } from './retries.ts';
 
 export interface DeliveryDeps {
@@ -45,13 +45,13 @@ export class Delivery {
   readonly #deps: DeliveryDeps;
   readonly #flights: Flights;
   readonly #retries: Retries;
+  readonly #metering: Metering;
   #wake = Promise.withResolvers<void>();
   #isSynced = false;
   #epochToReport: number | undefined;
   /** The lease ran out: wait for the gate. */
   #isHeld = false;
   #isOpened = false;
-  #isMetered = false;
   #over: LenscapError | undefined;
   #hasSent = false;
   #delivered = 0;
@@ -61,11 +61,13 @@ export class Delivery {
   #errands: Promise<unknown> | undefined;
 
   constructor(deps: DeliveryDeps) {
-    const { config, random } = deps;
+    const { config, random, log } = deps;
+    const { meteredInterfaces } = config;
     this.#deps = deps;
     const wake = () => this.#wake.resolve();
     this.#retries = new Retries(config, random, wake);
     this.#flights = new Flights({ ...config, onRested: wake });
+    this.#metering = new Metering({ meteredInterfaces, log, onFree: () => this.#leave() });
   }
 
   /** Items acknowledged so far. */
@@ -99,7 +101,6 @@ export class Delivery {
   async run(session: DeviceSession, stop: AbortSignal, cut: AbortSignal): Promise<Ending> {
     const { spool, gate, grantTimeoutMs } = this.#deps;
     this.#session = session;
-    this.#lookAtNetwork(session);
     const wake = () => this.#wake.resolve();
     const ending = new AbortController();
     const options = { signal: ending.signal };
@@ -119,6 +120,7 @@ export class Delivery {
       this.#over = error;
       wake();
     });
+    const metering = this.#metering.run(session, ending.signal);
     try {
       return await this.#work(session, stop, cut, ending.signal);
     } finally {
@@ -130,6 +132,7 @@ export class Delivery {
       else await session.close();
       await lost;
       await this.#errands;
+      await metering;
       this.#flights.end();
       spool.giveBackAll();
     }
@@ -156,25 +159,20 @@ export class Delivery {
   #isDone(stop: AbortSignal): boolean {
     if (!stop.aborted) return false;
     // What else waits has to wait for another network.
-    const isSent = this.#isMetered && this.#isSynced && !this.#retries.isPausing;
+    const isSent = this.#metering.isMetered && this.#isSynced && !this.#retries.isPausing;
     return isSent || this.#deps.spool.held().items === 0;
   }
 
-  #lookAtNetwork({ networkInterface }: DeviceSession): void {
-    const { config, log } = this.#deps;
-    if (networkInterface === undefined || !isMetered(networkInterface, config.meteredInterfaces))
-      return;
-    this.#isMetered = true;
-    log.info({ networkInterface }, 'this network costs by volume: recordings wait for another one');
+  /** Another connection is wanted as soon as nothing is unacknowledged. */
+  #leave(): void {
+    this.#isLeaving = true;
+    this.#wake.resolve();
   }
 
   #runErrands(session: DeviceSession, signal: AbortSignal): Promise<unknown> {
     const line = {
       publish: session.publish,
-      reconnect: () => {
-        this.#isLeaving = true;
-        this.#wake.resolve();
-      },
+      reconnect: () => this.#leave(),
     };
     return Promise.all(this.#deps.errands.map((errand) => errand.run(line, signal)));
   }
@@ -206,7 +204,7 @@ export class Delivery {
   #next(session: DeviceSession): { readonly item: SpoolItem; readonly lane: Lane } | undefined {
     const isHindered = this.#isHeld || this.#isLeaving || this.#retries.isPausing;
     if (isHindered || this.#over !== undefined) return undefined;
-    const lanes = this.#flights.lanes(this.#isMetered, session.unsentBytes());
+    const lanes = this.#flights.lanes(this.#metering.isMetered, session.unsentBytes());
     for (const lane of lanes) {
       const item = this.#deps.spool.next(lane);
       if (item !== undefined) return { item, lane };

@@ -14,6 +14,7 @@ import type { KnownTime } from '../clock.ts';
 import { lostBecause } from './cause.ts';
 import { type Address, dial, type Pair } from './dial.ts';
 import { interfaceOf } from './network.ts';
+import { localAddressTo } from './route.ts';
 import { openSession } from './session.ts';
 
 /** What of an identity a connection needs. */
@@ -46,6 +47,8 @@ export interface DeviceSession {
   readonly lost: Promise<LenscapError>;
   /** The network interface it goes over; undefined when that is not known. */
   readonly networkInterface: string | undefined;
+  /** The one that a new connection would go over now; undefined when there is none. */
+  nextInterface(): Promise<string | undefined>;
   unsentBytes(): number;
   drop(cause: Error): void;
   close(): Promise<void>;
@@ -65,7 +68,8 @@ export async function openDeviceSession(
     signal.throwIfAborted();
     throw lostBecause(error);
   });
-  const networkInterface = interfaceOf(socket.localAddress ?? '', networkInterfaces());
+  const { localAddress, remoteAddress = '', remotePort = 0 } = socket;
+  const networkInterface = interfaceOf(localAddress ?? '', networkInterfaces());
   const session = await openSession(
     {
       ...limits,
@@ -85,6 +89,8 @@ export async function openDeviceSession(
     publish: (noun, payload) => session.publish(upTopic(deviceId, noun), payload),
     lost: session.lost,
     networkInterface,
+    nextInterface: async () =>
+      interfaceOf((await localAddressTo(remoteAddress, remotePort)) ?? '', networkInterfaces()),
     unsentBytes: () => session.unsentBytes(),
     drop: (cause) => session.drop(cause),
     close: () => session.close(),

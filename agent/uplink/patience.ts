@@ -1,6 +1,6 @@
 // Gives a connection up on which nothing moves while something waits for its acknowledgement.
-// Invariant: what moves is never given up, however slow; what stands still is, `timeoutMs` and at
-// most two looks after the last movement.
+// Invariant: what moves is never given up, however slow; what stands still is, after `timeoutMs` and
+// at most two looks. Looks are counted, not time: a process that was not run itself saw no standstill.
 
 export interface PatienceDeps {
   readonly timeoutMs: number;
@@ -34,7 +34,8 @@ export class Patience {
   #acknowledged = 0;
   #timer: NodeJS.Timeout | undefined;
   #last: Look = { acknowledged: 0, leftBytes: 0, queuedBytes: null };
-  #movedMs = 0;
+  /** Looks in a row that saw nothing move. */
+  #stillLooks = 0;
 
   constructor(deps: PatienceDeps) {
     this.#deps = deps;
@@ -57,7 +58,7 @@ export class Patience {
   }
 
   #begin(): void {
-    this.#movedMs = performance.now();
+    this.#stillLooks = 0;
     this.#last = { ...this.#counts(), queuedBytes: null };
     this.#lookLater();
   }
@@ -71,13 +72,14 @@ export class Patience {
   }
 
   async #look(isCurrent: () => boolean): Promise<void> {
-    const { timeoutMs, onStalled, queuedBytes } = this.#deps;
+    const { onStalled, queuedBytes } = this.#deps;
     const isStill = !hasMoved({ ...this.#last, queuedBytes: null }, this.#now(null));
     const now = this.#now(isStill ? await queuedBytes() : null);
     if (!isCurrent()) return;
-    if (hasMoved(this.#last, now)) this.#movedMs = performance.now();
+    this.#stillLooks = hasMoved(this.#last, now) ? 0 : this.#stillLooks + 1;
     this.#last = now;
-    if (performance.now() - this.#movedMs >= timeoutMs) onStalled();
+    // The last movement may have been right after a look.
+    if (this.#stillLooks > LOOKS) onStalled();
     else this.#lookLater();
   }
 

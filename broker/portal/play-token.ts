@@ -11,15 +11,16 @@ export interface PlayClaim {
   /** null = open-ended. */
   readonly toUs: number | null;
   readonly expiresAtUs: number;
+  readonly madeAtUs: number;
 }
 
-const DOMAIN = 'lenscap play v1\n';
+const DOMAIN = 'lenscap play v2\n';
 const MAC_BYTES = 32;
 
 /** Characters that may stand in a path. `key` has 32 bytes. */
 export function signPlay(claim: PlayClaim, key: Buffer): string {
-  const { deviceId, login, fromUs, toUs, expiresAtUs } = claim;
-  const body = Buffer.from(JSON.stringify([deviceId, login, fromUs, toUs, expiresAtUs]));
+  const { deviceId, login, fromUs, toUs, expiresAtUs, madeAtUs } = claim;
+  const body = Buffer.from(JSON.stringify([deviceId, login, fromUs, toUs, expiresAtUs, madeAtUs]));
   return spelled(body, mac(body, key));
 }
 
@@ -30,10 +31,12 @@ export function verifyPlay(token: string, key: Buffer, nowUs: number): PlayClaim
   const given = Buffer.from(signature, 'base64url');
   const isSigned = given.length === MAC_BYTES && timingSafeEqual(given, mac(body, key));
   if (!isSigned || spelled(body, given) !== token) throw over();
-  const signed: [string, string, number, number | null, number] = JSON.parse(body.toString());
-  const [deviceId, login, fromUs, toUs, expiresAtUs] = signed;
+  const signed: [string, string, number, number | null, number, number] = JSON.parse(
+    body.toString(),
+  );
+  const [deviceId, login, fromUs, toUs, expiresAtUs, madeAtUs] = signed;
   if (expiresAtUs <= nowUs) throw over();
-  return { deviceId, login, fromUs, toUs, expiresAtUs };
+  return { deviceId, login, fromUs, toUs, expiresAtUs, madeAtUs };
 }
 
 /** base64url has several spellings of the same bytes; only one is ours. */

@@ -32,6 +32,22 @@ export function mediaPlaylist(
   return `${lines.join('\n')}\n`;
 }
 
+/**
+ * The rows of a list that may only grow at its end [RFC 8216 6.2.1], in their order: what comes in after
+ * something that is later in time was listed is for the next address.
+ */
+export function appended(rows: readonly SegmentRow[], madeAtUs: number): SegmentRow[] {
+  let laterUs = Number.POSITIVE_INFINITY;
+  return rows
+    .toReversed()
+    .filter(({ received_at_us }) => {
+      const isListed = received_at_us <= madeAtUs || received_at_us <= laterUs;
+      laterUs = Math.min(laterUs, received_at_us);
+      return isListed;
+    })
+    .reverse();
+}
+
 /** What comes before a segment that does not continue the one before it. */
 function startLines(
   before: SegmentRow | undefined,

@@ -14,6 +14,9 @@ const SAME_US = 100_000;
 const ON_THE_WAY_US = 10_000_000;
 const MAX_BOOTS = 64;
 const DAY_US = 86_400_000_000;
+const HOUR_US = 3_600_000_000;
+/** Placing a month of pieces takes the index seconds; nobody's clock steps as often as this. */
+const MAX_CHANGES_AN_HOUR = 60;
 
 interface Timed {
   readonly start_at_us: number;
@@ -41,6 +44,9 @@ export function isKnown(
 
 export class Anchors {
   readonly #index: Index;
+  /** Of each device in this hour. */
+  readonly #changes = new Map<string, number>();
+  #hour = 0;
 
   constructor(index: Index) {
     this.#index = index;
@@ -48,7 +54,8 @@ export class Anchors {
 
   /**
    * Takes in the anchor of a boot and places all that is stored of it. Returns how many pieces and gaps
-   * changed their time. Dropped when the device has no consent record, so that nothing can be placed.
+   * changed their time. Dropped when the device has no consent record, so that nothing can be placed,
+   * or changes its mind too often.
    */
   async note(anchor: AnchorRow): Promise<number> {
     const known = await this.#index
@@ -58,6 +65,7 @@ export class Anchors {
       .where('boot_id', '=', anchor.boot_id)
       .executeTakeFirst();
     if (known && isKnown(known, anchor)) return 0;
+    if (!this.#mayChange(anchor)) return 0;
     return this.#index.transaction().execute(async (trx) => {
       const device = await trx
         .selectFrom('devices')
@@ -77,6 +85,15 @@ export class Anchors {
       await pruneAnchors(trx, anchor.device_id, at_us);
       return changed;
     });
+  }
+
+  #mayChange({ device_id, at_us }: AnchorRow): boolean {
+    const hour = Math.floor(at_us / HOUR_US);
+    if (hour !== this.#hour) this.#changes.clear();
+    this.#hour = hour;
+    const changes = (this.#changes.get(device_id) ?? 0) + 1;
+    this.#changes.set(device_id, changes);
+    return changes <= MAX_CHANGES_AN_HOUR;
   }
 }
 

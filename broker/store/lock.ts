@@ -6,22 +6,19 @@ export interface Lock {
   release(): void;
 }
 
-/** @throws STORE_LOCKED when another process holds it for longer than `waitMs`. */
+/**
+ * Nothing is written for it, so it can be had on a full disk.
+ * @throws STORE_LOCKED when another process holds it for longer than `waitMs`.
+ */
 export function takeLock(path: string, waitMs: number): Lock {
   const database = new DatabaseSync(path);
   try {
-    database.exec(
-      `PRAGMA busy_timeout = ${waitMs}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE`,
-    );
+    database.exec(`PRAGMA busy_timeout = ${waitMs}; PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE`);
   } catch (error) {
     database.close();
-    throw new LenscapError(
-      'STORE_LOCKED',
-      `${path} is held by another process; end that one first`,
-      {
-        cause: error,
-      },
-    );
+    const detail = `${path} is held by another process; end that one first`;
+    throw new LenscapError('STORE_LOCKED', detail, { cause: error });
   }
   return { release: () => database.close() };
 }

@@ -3,10 +3,12 @@
 // eight.
 // INVARIANT: a group commit begins only when no transaction of the asking side is open; it runs to its
 // end before the next message is read, since SQLite is synchronous here and Kysely waits for nothing.
+import { dirname, join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { workerData } from 'node:worker_threads';
 import { Kysely } from 'kysely';
 import { type Candidate, commit, type Outcome } from './commit.ts';
+import { Reserve } from './reserve.ts';
 import type { Tables } from './schema.ts';
 import { type Result, type Statement, sqliteDialect } from './sqlite-dialect.ts';
 import { answer } from './thread.ts';
@@ -29,6 +31,7 @@ const PRAGMAS = `
   PRAGMA busy_timeout = 10000;
 `;
 const MAX_PREPARED = 500;
+const READS = /^\s*(select|with|pragma)/i;
 
 function serve(path: string): void {
   const database = new DatabaseSync(path);
@@ -53,10 +56,21 @@ function serve(path: string): void {
     if (database.isTransaction) await new Promise<void>((free) => whenFree.push(free));
     return { outcomes: await commit(index, group) };
   };
+  const reserve = new Reserve(join(dirname(path), 'reserve'));
+  const makeRoom = (): void => {
+    if (!reserve.look()) return;
+    try {
+      // So the journal is begun anew instead of growing.
+      database.exec('PRAGMA wal_checkpoint(PASSIVE)');
+    } catch {
+      // The index itself may have to grow for it; what is asked for may do without.
+    }
+  };
   answer<Question, Reply, SqliteFailure>(
     (question) => {
       if ('group' in question) return commitWhenFree(question.group);
       try {
+        if (!database.isTransaction && !READS.test(question.sql)) makeRoom();
         return execute(question);
       } finally {
         if (!database.isTransaction) for (const free of whenFree.splice(0)) free();

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { capturePlan, knownTracks } from '../../agent/capture/pipeline.ts';
 import { checkAgentConfig } from '../../proto/agent-config.ts';
-import { absolute, type Bench, compared, type Figure, median, spread } from './figures.ts';
+import {
+  absolute,
+  type Bench,
+  compared,
+  type Figure,
+  median,
+  slopePerMinute,
+  spread,
+} from './figures.ts';
 import { addDevices, bundlePath, makeData, readBundle, Server, startAgent } from './lenscap.ts';
 import { needTool } from './native.ts';
 import { cpuSeconds, type Memory, memoryOf, type Started, start, stop } from './processes.ts';
@@ -151,18 +159,4 @@ function figuresOf(bench: Bench, ours: readonly Cost[], baseline: readonly Cost[
     absolute('memory beyond gst-launch-1.0 (PSS)', 'MB', beyond('pssMb')),
     absolute(`slope of the agent's memory over ${rss.length} s`, 'MB/min', slopePerMinute(rss)),
   ];
-}
-
-/** Least squares over one sample a second. */
-function slopePerMinute(samples: readonly number[]): number {
-  const n = samples.length;
-  const meanX = (n - 1) / 2;
-  const meanY = samples.reduce((sum, y) => sum + y, 0) / n;
-  let xy = 0;
-  let xx = 0;
-  for (const [x, y] of samples.entries()) {
-    xy += (x - meanX) * (y - meanY);
-    xx += (x - meanX) ** 2;
-  }
-  return (60 * xy) / xx;
 }

@@ -41,6 +41,19 @@ export function absolute(
   };
 }
 
+/** `least` is the smallest that will do. */
+export function atLeast(figure: string, unit: string, ours: number, least: number): Figure {
+  return {
+    figure,
+    unit,
+    ours: round(ours),
+    baseline: null,
+    ratio: null,
+    bar: `>= ${least} ${unit}`,
+    ok: ours >= least,
+  };
+}
+
 /** `limit` is the largest ratio. */
 export function compared(
   figure: string,
@@ -79,6 +92,20 @@ export function percentile(values: readonly number[], share: number): number {
 
 export function spread(values: readonly number[]): string {
   return values.map((value) => value.toPrecision(3)).join(' ');
+}
+
+/** Least squares over one sample a second. */
+export function slopePerMinute(samples: readonly number[]): number {
+  const n = samples.length;
+  const meanX = (n - 1) / 2;
+  const meanY = samples.reduce((sum, y) => sum + y, 0) / n;
+  let xy = 0;
+  let xx = 0;
+  for (const [x, y] of samples.entries()) {
+    xy += (x - meanX) * (y - meanY);
+    xx += (x - meanX) ** 2;
+  }
+  return (60 * xy) / xx;
 }
 
 function round(value: number): number {

@@ -81,8 +81,19 @@ export function readBundle(folder: string, index: number): Device & { readonly c
 export interface DeviceState {
   readonly id: string;
   readonly epoch: number;
+  /** The one that the camera has said it obeys. */
+  readonly appliedEpoch: number;
   readonly segments: number;
   readonly bytes: number;
+}
+
+/** A segment as the owner sees it; wall times in milliseconds. */
+export interface StoredSegment {
+  readonly streamId: string;
+  readonly sequence: number;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly receivedMs: number;
 }
 
 /** A running server, logged in to as its owner. */
@@ -115,10 +126,10 @@ export class Server {
     return server;
   }
 
-  /** Consent to video and audio; returns the epoch. */
-  async grant(deviceId: string): Promise<number> {
+  /** Consent, to video and audio unless said; returns the epoch. */
+  async grant(deviceId: string, scopes: readonly string[] = ['video', 'audio']): Promise<number> {
     await this.#call('POST', `/api/devices/${deviceId}/consent/grant`, {
-      scopes: ['video', 'audio'],
+      scopes,
       policySha256: this.#policySha256,
     });
     return (await this.device(deviceId)).epoch;
@@ -148,9 +159,26 @@ export class Server {
     return {
       id: textIn(state, 'id'),
       epoch: numberIn(state, 'epoch'),
+      appliedEpoch: numberIn(state, 'appliedEpoch'),
       segments: numberIn(state, 'segments'),
       bytes: numberIn(state, 'bytes'),
     };
+  }
+
+  /** All that is stored of a camera. */
+  async segments(deviceId: string): Promise<StoredSegment[]> {
+    const segments: StoredSegment[] = [];
+    let cursor = '';
+    for (;;) {
+      const path = `/api/devices/${deviceId}/segments?limit=1000${cursor}`;
+      const page = await this.#call('GET', path);
+      const rows = fieldOf(page, 'segments');
+      if (!Array.isArray(rows)) throw new Error('no list of segments');
+      segments.push(...rows.map(storedSegment));
+      const next = fieldOf(page, 'next');
+      if (typeof next !== 'string') return segments;
+      cursor = `&cursor=${next}`;
+    }
   }
 
   /** Ends the server; returns the p99 of its event-loop delay, ms. */
@@ -196,6 +224,17 @@ export function startAgent(folder: string, index: number, parts: object): Starte
   const stateDir = join(folder, `agent-state-${index}`);
   writeFileSync(path, JSON.stringify({ identity, stateDir, ...parts }));
   return start(process.execPath, [AGENT, 'run', '--config', path]);
+}
+
+function storedSegment(row: unknown): StoredSegment {
+  const startMs = numberIn(row, 'startAtUs') / 1000;
+  return {
+    streamId: textIn(row, 'streamId'),
+    sequence: numberIn(row, 'sequence'),
+    startMs,
+    endMs: startMs + numberIn(row, 'durationUs') / 1000,
+    receivedMs: Date.parse(textIn(row, 'receivedAt')),
+  };
 }
 
 function fieldOf(value: unknown, name: string): unknown {

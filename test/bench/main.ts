@@ -19,6 +19,9 @@ const PARTS: Readonly<Record<string, () => Promise<Take>>> = {
   connections: async () => (await import('./connections.ts')).connectionFigures,
   reconnect: async () => (await import('./reconnect.ts')).reconnectFigures,
   claims: async () => (await import('./claims.ts')).claimFigures,
+  flash: async () => (await import('./flash-wear.ts')).flashFigures,
+  outage: async () => (await import('./outage.ts')).outageFigures,
+  erase: async () => (await import('./erase.ts')).eraseFigures,
   start: async () => (await import('./first-segment.ts')).firstSegmentFigures,
   soak: async () => (await import('./agent-cost.ts')).soakFigures,
 };

@@ -11,6 +11,8 @@ import { eventually, type Running } from './processes.ts';
 
 /** Two neighbours may differ by so much: times are rounded once for each. */
 const TOLERANCE_US = 2000;
+/** Longest wait for the first segment, which may be long itself. */
+const START_MS = 180_000;
 
 export class BehindProxy {
   readonly device: Added;
@@ -41,7 +43,7 @@ export class BehindProxy {
     await house.grant(device.id, 'video');
     const agent = startAgent(t, device, { audio: 'none', ...options });
     const camera = new BehindProxy(house, device, proxy, agent);
-    await eventually('it records', async () => (await camera.#count()) > 0);
+    await eventually('it records', async () => (await camera.#count()) > 0, START_MS);
     return camera;
   }
 

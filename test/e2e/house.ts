@@ -24,6 +24,8 @@ export interface Segment {
   readonly sha256: string;
   readonly epoch: number;
   readonly scopes: readonly string[];
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
   readonly receivedAt: string;
 }
 
@@ -32,6 +34,8 @@ export interface Gap {
   readonly durationUs: number;
   readonly reason: string;
   readonly code: string | null;
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
 }
 
 export interface Device {

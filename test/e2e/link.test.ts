@@ -25,6 +25,8 @@ const stormy = await house.addDevice('stormy');
 const SEGMENT_MS = 1000;
 /** One machine runs everything: what its processes wait for each other is not the line's. */
 const SLACK_MS = 1500;
+/** A camera whose pictures fill the rate. */
+const LARGE = { width: 1280, height: 720, frameRate: 30 } as const;
 const DRAIN = { drainTimeoutMs: 60_000 };
 
 function camera(t: Test, device: Added, options: AgentOptions = {}): Promise<BehindProxy> {
@@ -85,12 +87,12 @@ function overtaken(segments: readonly Segment[]): number {
 
 t.test('segments that take far longer than they last get through a thin line', async (t) => {
   // Two megabytes take 80 s of such a line, and so does the one behind; short: some seconds.
-  const video = { bitrateKbps: IS_LONG ? 4000 : 800, ...(IS_LONG ? LARGE : {}) };
-  const segment = { durationMs: IS_LONG ? 4000 : 2000 };
+  const video = { bitrateKbps: IS_LONG ? 1000 : 800, ...(IS_LONG ? LARGE : {}) };
+  const segment = { durationMs: IS_LONG ? 45_000 : 2000 };
   const on = await camera(t, thin, { video, segment });
   on.proxy.set({ bitsPerS: 200_000 });
   const connections = on.proxy.connections;
-  await on.stores(IS_LONG ? 4 : 2, IS_LONG ? 1_200_000 : 60_000);
+  await on.stores(IS_LONG ? 3 : 2, IS_LONG ? 1_200_000 : 60_000);
   t.equal(on.proxy.connections, connections, 'the connection was not given up');
   const segments = await on.end(t);
   t.comment(`segments of ${segments.map(({ bytes }) => Math.round(bytes / 1000)).join(' ')} kB`);
@@ -162,9 +164,6 @@ else
     {},
     `a line that loses packets, by ${means}`,
   ).catch((error: unknown) => t.fail(String(error)));
-
-/** A camera whose pictures fill the rate. */
-const LARGE = { width: 1280, height: 720, frameRate: 30 } as const;
 
 function before(segments: readonly Segment[], untilMs: number): Segment[] {
   return segments.filter(({ startAtUs, durationUs }) => (startAtUs + durationUs) / 1000 < untilMs);

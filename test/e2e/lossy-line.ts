@@ -22,7 +22,7 @@ const LOSS: Readonly<Record<string, (port: number) => string[][]>> = {
   tc: () => [
     [
       ...['tc', 'qdisc', 'add', 'dev', 'lo', 'root'],
-      ...['tbf', 'rate', '4mbit', 'burst', '16kbit', 'latency', '20ms'],
+      ...['tbf', 'rate', '1mbit', 'burst', '16kbit', 'latency', '2ms'],
     ],
   ],
 };

@@ -41,9 +41,10 @@ export class Sender {
 
   /** Sends what waits, or one more, on one connection. Returns whether all was acknowledged. */
   async tryOne(): Promise<boolean> {
-    const device = await this.#connected();
+    if (!this.#device || this.#device.isClosed) this.#device = await this.#connect();
+    if (!this.#device) return false;
     if (this.#run && this.#waiting.length === 0) this.#waiting.push(this.#run.next(this.#bytes));
-    await this.#sendWindow(device);
+    await this.#sendWindow(this.#device);
     return this.#waiting.length === 0;
   }
 

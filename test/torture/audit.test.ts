@@ -19,6 +19,8 @@ function piece(second: number, over: Partial<Segment> = {}): Segment {
     epoch: 2,
     scopes: ['video'],
     receivedAt: new Date((startAtUs + S) / 1000 + 20).toISOString(),
+    timeCorrectedUs: 0,
+    timeEstimated: false,
     ...over,
   };
 }
@@ -40,7 +42,7 @@ function sound(): Evidence {
     gaps: [],
     acknowledged: new Set(segments.map(idOf)),
     presses: [press(2, -1, 'video'), press(3, 10.5)],
-    disturbances: [{ what: 'agent SIGKILL', atUs: at(5.5) }],
+    disturbances: [{ what: 'agent SIGKILL', atUs: at(5.5), untilUs: at(5.5) }],
     account: [
       { fromUs: at(0), toUs: at(5), kind: 'recorded', reasons: [] },
       { fromUs: at(5), toUs: at(6), kind: 'not_running', reasons: ['agent_stopped'] },

@@ -23,6 +23,8 @@ export interface Stretch {
 export interface Disturbance {
   readonly what: string;
   readonly atUs: number;
+  /** The same as `atUs` for what was done at one moment. */
+  readonly untilUs: number;
 }
 
 export interface Evidence {
@@ -154,7 +156,9 @@ function unexplained({ account, disturbances, mayLoseUs }: Evidence): string[] {
     const stretch = `${kind} (${reasons.join(' ')}) of ${toUs - fromUs} us from ${fromUs}`;
     if (kind === 'lost' && reasons.length === 0) return [`without a reason: ${stretch}`];
     if (kind !== 'not_running' || toUs - fromUs <= TOLERANCE_US) return [];
-    const cause = disturbances.find(({ atUs }) => atUs + mayLoseUs >= fromUs && atUs <= toUs);
+    const cause = disturbances.find(
+      ({ atUs, untilUs }) => untilUs + mayLoseUs >= fromUs && atUs <= toUs,
+    );
     if (cause === undefined) return [`nothing was done to it: ${stretch}; ${since(fromUs)}`];
     const lostUs = cause.atUs - fromUs;
     return lostUs > mayLoseUs ? [`${lostUs} us lost before ${cause.what}: ${stretch}`] : [];

@@ -12,6 +12,8 @@ import { type Said, saidIn } from './said.ts';
 
 /** A server that was killed is back by then, on a loaded machine too. */
 const SERVER_BACK_MS = 60_000;
+/** Of the spool on flash. */
+const KEY_FILE = 'key';
 
 export class WatchedCamera {
   readonly presses: Press[] = [];
@@ -21,7 +23,8 @@ export class WatchedCamera {
   readonly #added: Added;
   readonly #line: FaultProxy;
   readonly #options: AgentOptions;
-  readonly #lostAtUs: number[] = [];
+  /** Since when something may wait, as far as it was not withdrawn. */
+  #lostAtUs: number | undefined;
   #agent: Running | undefined;
   /** Capture processes whose agent was killed. */
   readonly orphans: number[] = [];
@@ -116,7 +119,8 @@ export class WatchedCamera {
   }
 
   disturb(what: string): void {
-    this.disturbances.push({ what, atUs: nowUs() });
+    const atUs = nowUs();
+    this.disturbances.push({ what, atUs, untilUs: atUs });
   }
 
   async grant(...scopes: readonly string[]): Promise<number> {
@@ -127,8 +131,13 @@ export class WatchedCamera {
 
   /** These scopes, or all. */
   async withdraw(...scopes: readonly string[]): Promise<number> {
-    for (const atUs of this.#lostAtUs.splice(0))
-      this.disturbances.push({ what: 'withdrawn while it waited', atUs });
+    if (this.#lostAtUs !== undefined)
+      this.disturbances.push({
+        what: 'withdrawn while it waited',
+        atUs: this.#lostAtUs,
+        untilUs: nowUs(),
+      });
+    this.#lostAtUs = undefined;
     const before = this.presses.at(-1)?.scopes ?? [];
     const after = scopes.length === 0 ? [] : before.filter((scope) => !scopes.includes(scope));
     return this.#press(after, () => this.#house.withdraw(this.id, ...scopes));
@@ -145,7 +154,7 @@ export class WatchedCamera {
 
   /** What is captured from now on waits; what is lost of it, a withdrawal alone may explain. */
   serverLost(): void {
-    this.#lostAtUs.push(nowUs());
+    this.#lostAtUs ??= nowUs();
   }
 
   /** Breaks the line to the server; nothing passes until it is mended. */
@@ -182,18 +191,36 @@ export class WatchedCamera {
     if (agent.hasEnded) throw new Error(`the agent ended before ${what}: ${agent.tail()}`);
   }
 
-  /** Names of the files in the spool on flash; none where there is no folder. */
-  onFlash(): string[] {
+  /** Names of the records on flash, whole or begun; none where there is no folder. */
+  records(): string[] {
     try {
-      return readdirSync(this.spoolFolder).toSorted();
+      return readdirSync(this.spoolFolder).filter((name) => name !== KEY_FILE);
     } catch {
       return [];
+    }
+  }
+
+  /** Segments on flash. */
+  segmentsOnFlash(): number {
+    return this.records().filter((name) => name.endsWith('.segment')).length;
+  }
+
+  /** Sets of scopes with this one, of which there still is a key; the file may be there without one. */
+  keysWith(scope: string): string[] {
+    try {
+      const text = readFileSync(join(this.spoolFolder, KEY_FILE), 'utf8');
+      const { keys }: { keys: Record<string, string> } = JSON.parse(text);
+      return Object.keys(keys).filter((scopes) => scopes.split(',').includes(scope));
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      throw error;
     }
   }
 
   /** Everything that the audit needs; from the first picture to the last one that is stored. */
   async evidence(mayLoseUs: number): Promise<Evidence> {
     const { segments, gaps } = await this.#house.stored(this.id);
+    if (segments.length === 0) throw new Error(`nothing is stored of ${this.id}`);
     // The address takes whole milliseconds.
     const fromUs =
       Math.floor(Math.min(...segments.map(({ startAtUs }) => startAtUs)) / 1000) * 1000;
@@ -204,7 +231,7 @@ export class WatchedCamera {
       acknowledged: this.said.acknowledged,
       presses: this.presses,
       disturbances: this.disturbances.toSorted((one, other) => one.atUs - other.atUs),
-      account: segments.length === 0 ? [] : await this.#account(fromUs, toUs),
+      account: await this.#account(fromUs, toUs),
       fromUs,
       toUs,
       mayLoseUs,

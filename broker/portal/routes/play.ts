@@ -8,7 +8,7 @@ import { answers, type Context, OPEN, ownDevice, who } from '../context.ts';
 import { rewriteSegment } from '../mp4/fragment.ts';
 import { mergeInits } from '../mp4/init.ts';
 import { over, type PlayClaim, signPlay, verifyPlay } from '../play-token.ts';
-import { mediaPlaylist } from '../playlist.ts';
+import { appended, mediaPlaylist } from '../playlist.ts';
 import { allInRuns } from '../runs.ts';
 import {
   at,
@@ -48,6 +48,8 @@ interface Opened {
   readonly device: DeviceRow;
   readonly span: Span;
   readonly isLive: boolean;
+  /** When the address was made. */
+  readonly madeAtUs: number;
 }
 
 export function playRoutes(app: FastifyInstance, context: Context): void {
@@ -106,7 +108,14 @@ function askRoute(app: FastifyInstance, context: Context, key: Buffer): void {
         );
       const expiresAtUs = now + ttlS * US_PER_S;
       const { login } = who(request);
-      const claim = { deviceId: device.device_id, login, fromUs, toUs, expiresAtUs };
+      const claim = {
+        deviceId: device.device_id,
+        login,
+        fromUs,
+        toUs,
+        expiresAtUs,
+        madeAtUs: now,
+      };
       return {
         url: `${publicUrl()}/play/${signPlay(claim, key)}/index.m3u8`,
         expiresAt: isoTime(expiresAtUs),
@@ -130,11 +139,11 @@ function playlistRoute(app: FastifyInstance, context: Context, key: Buffer): voi
       },
     },
     async (request, reply) => {
-      const { span, isLive } = await open(context, key, request.params.token);
-      const rows = await store.media.segments(span, 2 * MAX_ENTRIES);
+      const { span, isLive, madeAtUs } = await open(context, key, request.params.token);
+      const rows = allInRuns(await store.media.segments(span, 2 * MAX_ENTRIES));
       const gaps = await store.media.gaps(span);
       return mediaReply(reply, 'application/vnd.apple.mpegurl').send(
-        mediaPlaylist(allInRuns(rows), gaps, isLive),
+        mediaPlaylist(isLive ? appended(rows, madeAtUs) : rows, gaps, isLive),
       );
     },
   );
@@ -212,9 +221,10 @@ async function open(
   const account = await logins.accountOf(claim.login);
   const device = await store.devices.byId(claim.deviceId);
   if (!account || device?.account_id !== account.account_id) throw over();
-  const { deviceId, fromUs } = claim;
+  const { deviceId, fromUs, madeAtUs } = claim;
   const toUs = claim.toUs ?? Number.MAX_SAFE_INTEGER;
-  return { device, span: { deviceId, fromUs, toUs }, isLive: isOpenEnded(claim, now) };
+  const span = { deviceId, fromUs, toUs };
+  return { device, span, isLive: isOpenEnded(claim, now), madeAtUs };
 }
 
 function isOpenEnded({ toUs }: PlayClaim, now: number): boolean {

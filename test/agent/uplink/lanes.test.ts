@@ -11,6 +11,7 @@ import {
 import { interfaceOf, isMetered } from '../../../agent/uplink/network.ts';
 import { nextDueMs, sliceBytes, slicesOf } from '../../../agent/uplink/pace.ts';
 import { hasMoved } from '../../../agent/uplink/patience.ts';
+import { localAddressTo } from '../../../agent/uplink/route.ts';
 import { queuedIn } from '../../../agent/uplink/send-queue.ts';
 import { seeded } from '../../seeded.ts';
 
@@ -131,6 +132,11 @@ t.test('an interface is known by its address', async (t) => {
   t.equal(interfaceOf('fe80::1%eth0', interfaces), 'eth0');
   t.equal(interfaceOf('10.1.2.4', interfaces), undefined);
   t.equal(interfaceOf('', interfaces), undefined);
+});
+
+t.test('the address towards the loopback is its own', async (t) => {
+  t.equal(await localAddressTo('127.0.0.1', 8883), '127.0.0.1');
+  t.equal(await localAddressTo('no address', 8883), undefined);
 });
 
 t.test('an interface is metered by its name or the beginning of it', async (t) => {

@@ -88,7 +88,6 @@ export async function makeRig(options: RigOptions) {
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) });
   const opened = Flash.open(spoolFolder(options.stateDir), DEVICE, log);
   const spool = new SpoolQueue({
-    eraseUnread: () => undefined,
     config: { ...spoolConfig, flushAfterMs: options.flushAfterMs ?? spoolConfig.flushAfterMs },
     flash: opened.flash,
     opened,

@@ -4,7 +4,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import { GroupCommit, type Offer } from '../../../broker/collector/group-commit.ts';
 import type { Blobs } from '../../../broker/store/blobs.ts';
-import { LenscapError } from '../../../proto/errors.ts';
+import { type ErrorCode, LenscapError } from '../../../proto/errors.ts';
 import { type StoreHouse, segmentOf, storeHouse, streamOf } from '../store/house.ts';
 
 function offerOf(house: StoreHouse, sequence: number, sha256 = 'same'): Offer {
@@ -107,4 +107,41 @@ t.test('a failing disk fails the whole group, and only that group', async (t) =>
   await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
   t.equal(await house.store.media.segment(house.deviceId, house.streamId, 1), undefined);
   t.equal(await groups.offer(offerOf(house, 1)), 'stored');
+});
+
+/** A commit that fails with these codes first, in turn. */
+function failing(house: StoreHouse, codes: readonly ErrorCode[]): StoreHouse['store']['commit'] {
+  const left = [...codes];
+  return (group) => {
+    const code = left.shift();
+    return code ? Promise.reject(new LenscapError(code, 'injected')) : house.store.commit(group);
+  };
+}
+
+t.test('objects of a commit that failed stay until another one has succeeded', async (t) => {
+  const house = await storeHouse(t);
+  const commit = failing(house, ['STORE_FAILED']);
+  const groups = new GroupCommit({ commit, blobs: house.store.blobs, minFreeBytes: 0 });
+  t.equal(await groups.offer(offerOf(house, 1)).catch(({ code }) => code), 'STORE_FAILED');
+  t.equal(objects(t.testdirName), 1, 'a crash may bring its row back');
+  t.equal(await groups.offer(offerOf(house, 2)), 'stored');
+  t.equal(objects(t.testdirName), 1, 'its object is of no use now');
+});
+
+t.test('a commit that changed nothing says nothing of the one that failed before', async (t) => {
+  const house = await storeHouse(t);
+  await new GroupCommit({ ...house.store, minFreeBytes: 0 }).offer(offerOf(house, 1));
+  const commit = failing(house, ['STORE_FAILED']);
+  const groups = new GroupCommit({ commit, blobs: house.store.blobs, minFreeBytes: 0 });
+  await groups.offer(offerOf(house, 2)).catch(() => undefined);
+  t.equal(await groups.offer(offerOf(house, 1)), 'duplicate');
+  t.equal(objects(t.testdirName), 2);
+});
+
+t.test('objects of a commit that had no room are given back at once', async (t) => {
+  const house = await storeHouse(t);
+  const commit = failing(house, ['STORE_FULL']);
+  const groups = new GroupCommit({ commit, blobs: house.store.blobs, minFreeBytes: 0 });
+  await t.rejects(groups.offer(offerOf(house, 1)), { code: 'STORE_FULL' });
+  t.equal(objects(t.testdirName), 0);
 });

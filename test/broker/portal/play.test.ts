@@ -112,6 +112,25 @@ t.test('an open-ended address goes on as pieces come in', async (t) => {
   t.ok(later.live, 'a time to come is open-ended until then');
 });
 
+t.test('what comes late does not change a list that plays, and is in the next', async (t) => {
+  const { house, cut, options, startAtUs, endUs, play } = await recorded(t);
+  const { url } = await play({ from: iso(startAtUs - 60e6) });
+  house.advance(10e6);
+  const receivedAtUs = house.nowUs();
+  await storeCut(cut, { ...options, startAtUs: endUs, receivedAtUs });
+  const before = await text(house, url);
+  t.equal(before.match(/#EXTINF/g)?.length, 18);
+  const late = { ...options, startAtUs: startAtUs - 60e6, receivedAtUs: receivedAtUs + 5e6 };
+  const { streamId } = await storeCut(cut, late);
+  t.equal(await text(house, url), before);
+  await storeCut(cut, { ...options, startAtUs: endUs + 9e6, receivedAtUs: receivedAtUs + 6e6 });
+  t.ok((await text(house, url)).startsWith(before), 'it goes on at its end');
+  house.advance(10e6);
+  const next = await text(house, (await play({ from: iso(startAtUs - 60e6) })).url);
+  t.equal(next.match(/#EXTINF/g)?.length, 36);
+  t.match(next, `${streamId}/0.m4s`);
+});
+
 t.test('an address with nothing behind it yet is an empty list', async (t) => {
   const house = await openHouse(t);
   const token = await house.login(house.bert);

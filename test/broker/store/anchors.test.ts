@@ -131,6 +131,18 @@ t.test('whether the anchor or the pieces come first makes no difference', async 
   t.same(await timesOf(late), await timesOf(early));
 });
 
+t.test('who changes the time without end is not heard any more for a while', async (t) => {
+  const house = await storeHouse(t);
+  const { store } = house;
+  await store.commit([pieceOf(house, 0, 10e6, 10e6)]);
+  const note = (turn: number, at_us: number): Promise<number> =>
+    store.anchors.note(anchorOf(house, { offset_us: NOW_US + turn * 60e6, at_us }));
+  for (let turn = 0; turn < 60; turn++) t.equal(await note(turn, NOW_US), 1);
+  t.equal(await note(60, NOW_US), 0);
+  t.same(await timesOf(house), [{ at: NOW_US + 59 * 60e6 + 10e6, corrected: NOW_US + 59 * 60e6 }]);
+  t.equal(await note(60, NOW_US + 3600e6), 1);
+});
+
 t.test('a deleted range is judged by the true time', async (t) => {
   const house = await storeHouse(t);
   const { store, deviceId } = house;
@@ -158,7 +170,7 @@ t.test('anchors of a device are bounded, and those of boots with pictures stay',
   await store.anchors.note(anchorOf(house, { at_us: NOW_US - 2 * DAY_US }));
   for (let boot = 0; boot < 70; boot++) {
     const boot_id = `00000000-0000-4000-8000-${String(boot).padStart(12, '0')}`;
-    await store.anchors.note(anchorOf(house, { boot_id, at_us: NOW_US + boot }));
+    await store.anchors.note(anchorOf(house, { boot_id, at_us: NOW_US + boot * 120e6 }));
     if (boot === 10) t.equal((await boots())[0], BOOT, 'it has a stream');
   }
   const left = await boots();

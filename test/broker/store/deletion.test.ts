@@ -1,6 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Candidate } from '../../../broker/store/commit.ts';
+import { newId } from '../../../broker/store/ids.ts';
 import { segmentOf, storeHouse, storeSegment } from './house.ts';
 
 const NOW_US = 10_000_000_000;
@@ -30,6 +32,46 @@ t.test('a deleted range refuses late uploads of that time and leaves the rest', 
   );
   const late = segmentOf(house, { sequence: 9, startAtUs: 2_500_000 });
   t.same(await store.commit([late]), ['SEGMENT_DELETED']);
+});
+
+t.test('what reaches beyond a deleted range is still told', async (t) => {
+  const house = await storeHouse(t);
+  const { deviceId, store } = house;
+  const gap = (startS: number, forS: number): Candidate => ({
+    kind: 'gap',
+    scopes: ['video'],
+    row: {
+      device_id: deviceId,
+      gap_id: newId(),
+      boot_id: '11111111-2222-4333-8444-555555555555',
+      start_at_us: startS * 1e6,
+      start_mono_us: 1,
+      duration_us: forS * 1e6,
+      reason: 'source_lost',
+      epoch: 1,
+      code: null,
+      received_at_us: 5,
+      corrected_us: 0,
+    },
+  });
+  await store.commit([gap(2, 1), gap(3, 1), gap(3, 60)]);
+  for (const sequence of [1, 2]) await storeSegment(house, { sequence });
+  await storeSegment(house, { sequence: 3, startAtUs: 3_900_000 });
+  const span = { deviceId, fromUs: 2_000_000, toUs: 4_000_000 };
+  t.equal(await store.deletion.range(span, NOW_US), 2);
+  const left = await store.media.gaps({ deviceId, fromUs: 0, toUs: NOW_US });
+  t.same(
+    left.map(({ duration_us }) => duration_us),
+    [60e6],
+  );
+  t.same(await store.times.deleted({ deviceId, fromUs: 0, toUs: NOW_US }), [
+    { fromUs: 2_000_000, toUs: 4_000_000 },
+    { fromUs: 3_900_000, toUs: 4_900_000 },
+  ]);
+  t.same(await store.commit([gap(2, 2), gap(3, 5)]), ['SEGMENT_DELETED', 'stored']);
+  await store.deletion.segment(deviceId, house.streamId, 1, NOW_US);
+  const [single] = await store.times.deleted({ deviceId, fromUs: 0, toUs: NOW_US });
+  t.same(single, { fromUs: 1_000_000, toUs: 2_000_000 }, 'a single piece too');
 });
 
 t.test('a range into the future does not refuse what is recorded later', async (t) => {

@@ -36,6 +36,7 @@ const DELETION: readonly Target[] = [
   { call: 'pwrite64', file: WAL },
   { call: 'fdatasync', file: WAL },
   { call: 'pwrite64', file: 'index.db' },
+  { call: 'fdatasync', file: 'index.db' },
   ...['fsync', 'unlink', 'rename'].map((call) => ({ call })),
 ];
 /** Between the work and its answer; that the answer fails is nobody's fault. */
@@ -255,7 +256,7 @@ t.test('interrupted while it takes in', async (t) => {
   const file = join(from.folder, 'asked.json');
   writeFileSync(file, JSON.stringify(from.asked));
   const program = [PROGRAMS.ingest, file];
-  const walk = points(INGEST, () => callsOf(from.copy(), program, INGEST), 10);
+  const walk = points(INGEST, () => callsOf(from.copy(), program, INGEST), 8);
   await each(t, from, program, walk, (t, folder, outcome, point) =>
     ingestCheck(t, folder, outcome, point, from.asked),
   );
@@ -269,7 +270,7 @@ t.test('interrupted while it deletes', async (t) => {
   const file = join(from.folder, 'doomed.json');
   writeFileSync(file, JSON.stringify(doomed));
   const program = [PROGRAMS.deletion, file];
-  const walk = points(DELETION, () => callsOf(from.copy(), program, DELETION), 7);
+  const walk = points(DELETION, () => callsOf(from.copy(), program, DELETION), 5);
   await each(t, from, program, walk, (t, folder, outcome, point) =>
     deletionCheck(t, folder, outcome, point, doomed),
   );
