@@ -261,8 +261,10 @@ export class Delivery {
   }
 
   #tell(session: DeviceSession, noun: UpNoun, payload: Uint8Array): void {
+    const sentMs = performance.now();
     session
       .publish(noun, payload)
+      .then(() => this.#flights.noteRoundTrip(performance.now() - sentMs))
       .catch((error: unknown) => this.#deps.log.debug({ noun, err: error }, 'not acknowledged'));
   }
 

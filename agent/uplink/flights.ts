@@ -42,6 +42,11 @@ export class Flights {
     return flight;
   }
 
+  /** Something small that is no item was acknowledged after so long. */
+  noteRoundTrip(tookMs: number): void {
+    this.#share.noteRoundTrip(tookMs);
+  }
+
   acknowledged({ item, lane, sentMs }: Flight): void {
     this.#byItem.delete(item.id);
     this.#share.acknowledged(lane, item.kind === 'segment', sentMs, performance.now());

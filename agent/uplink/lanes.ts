@@ -66,15 +66,18 @@ export class BacklogShare {
     return Math.max(0, this.#restUntilMs - nowMs);
   }
 
-  /** @param isMedia whether it was large enough to show how thin the line is. */
+  /** What is small takes no longer than the way there and back. */
+  noteRoundTrip(tookMs: number): void {
+    this.#leastMs = Math.min(this.#leastMs, tookMs);
+  }
+
   acknowledged(lane: Lane, isMedia: boolean, sentMs: number, nowMs: number): void {
     const tookMs = nowMs - sentMs;
     if (isMedia) this.#slots = slotsFor(tookMs, this.#leastMs, this.#window);
-    if (lane === 'backlog') {
-      const busyMs = nowMs - Math.max(sentMs, this.#lastAckMs);
-      this.#restUntilMs = Math.max(this.#restUntilMs, nowMs) + restMs(busyMs, this.#percent);
-      this.#lastAckMs = nowMs;
-    }
-    this.#leastMs = Math.min(this.#leastMs, tookMs);
+    else this.noteRoundTrip(tookMs);
+    if (lane !== 'backlog') return;
+    const busyMs = nowMs - Math.max(sentMs, this.#lastAckMs);
+    this.#restUntilMs = Math.max(this.#restUntilMs, nowMs) + restMs(busyMs, this.#percent);
+    this.#lastAckMs = nowMs;
   }
 }

@@ -1,7 +1,7 @@
 // A withdrawal that finds a large spool on flash: from the owner's press until the server knows that
 // the camera obeys, which it says only when everything is erased.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameOf } from '../../agent/spool/contents.ts';
 import { Keyring, setOf } from '../../agent/spool/keys.ts';
@@ -16,6 +16,8 @@ const MB = 1e6;
 const SEGMENT_BYTES = MB;
 const SEGMENT_US = 4_000_000;
 const WITHIN_MS = 500;
+/** Share of the segments that has to wait yet. */
+const STILL_THERE = 0.9;
 const SCOPES = ['video'] as const;
 /** What waited leaves so slowly that the spool is still full when the owner presses. */
 const UPLINK = { backlogPercent: 1 };
@@ -46,11 +48,15 @@ export async function eraseFigures(bench: Bench): Promise<Figure[]> {
 async function eraseOnce(bench: Bench, scene: Scene, path: string, megabytes: number) {
   const { server, deviceId, stateDir } = scene;
   const epoch = await server.grant(deviceId);
-  await fill(stateDir, deviceId, epoch, megabytes);
   const spool = { maxBytes: 4 * megabytes * MB };
-  const settings = { source: { type: 'file', path, loop: true }, audio: { source: 'none' } };
-  const agent = await scene.record({ ...settings, spool, uplink: UPLINK });
+  const source = { type: 'file', path, loop: true };
+  const settings = { source, audio: { source: 'none' }, spool, uplink: UPLINK };
+  // It has to know the grant, or it would erase what waits as soon as it starts.
+  await stop(await scene.record(settings));
+  await fill(stateDir, deviceId, epoch, megabytes);
+  const agent = await scene.record(settings);
   const waiting = spooled(stateDir);
+  if (waiting < megabytes * STILL_THERE) throw new Error(`only ${waiting} segments wait`);
   const startMs = performance.now();
   await server.withdraw(deviceId);
   const answeredMs = performance.now();
@@ -77,6 +83,7 @@ async function fill(
   megabytes: number,
 ): Promise<void> {
   const folder = join(stateDir, 'spool');
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const key = new Keyring(folder, deviceId, new Map()).obtain(setOf(SCOPES));
   const startAtUs = (Date.now() - 10_000) * 1000 - megabytes * SEGMENT_US;

@@ -2,6 +2,7 @@
 // reaches it, and what was done to it and pressed for it, with the time. INVARIANT: one agent at a time.
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { type AgentOptions, startAgent, stateOf } from '../e2e/agent.ts';
 import { FaultProxy } from '../e2e/fault-proxy.ts';
@@ -12,6 +13,8 @@ import { type Said, saidIn } from './said.ts';
 
 /** A server that was killed is back by then, on a loaded machine too. */
 const SERVER_BACK_MS = 60_000;
+/** Between two questions to the server, which has other work. */
+const LOOK_MS = 100;
 /** Of the spool on flash. */
 const KEY_FILE = 'key';
 
@@ -146,9 +149,10 @@ export class WatchedCamera {
   /** A press whose answer was lost is repeated; it makes another record of the same content. */
   async #press(scopes: readonly string[], ask: () => Promise<number>): Promise<number> {
     const askedAtUs = nowUs();
-    this.disturb('a press of the owner');
     const epoch = await persistently(ask);
-    this.presses.push({ epoch, scopes, askedAtUs, answeredAtUs: nowUs() });
+    const answeredAtUs = nowUs();
+    this.presses.push({ epoch, scopes, askedAtUs, answeredAtUs });
+    this.disturbances.push({ what: 'a press', atUs: askedAtUs, untilUs: answeredAtUs });
     return epoch;
   }
 
@@ -165,6 +169,8 @@ export class WatchedCamera {
   }
 
   mend(): void {
+    // What was pressed meanwhile is heard of now.
+    this.disturb('the line mended');
     this.#line.speak();
   }
 
@@ -187,7 +193,8 @@ export class WatchedCamera {
   async #lives(what: string, holds: () => Promise<boolean>): Promise<void> {
     const { agent } = this;
     const tail = () => agent.tail();
-    await eventually(what, async () => agent.hasEnded || (await holds()), undefined, tail);
+    const look = async () => agent.hasEnded || (await holds()) || sleep(LOOK_MS, false);
+    await eventually(what, look, undefined, tail);
     if (agent.hasEnded) throw new Error(`the agent ended before ${what}: ${agent.tail()}`);
   }
 
@@ -256,6 +263,7 @@ export async function persistently<T>(ask: () => Promise<T>): Promise<T> {
       } catch (error) {
         // fetch() throws a TypeError when there is no connection, or a broken one.
         if (!(error instanceof TypeError)) throw error;
+        await sleep(LOOK_MS);
       }
       return answer !== undefined;
     },

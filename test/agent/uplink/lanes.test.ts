@@ -79,6 +79,19 @@ t.test('several of the backlog go at a time only where the way is long, not thin
   t.equal(slotsFor(2100, Number.POSITIVE_INFINITY, 4), 1, 'nothing is known yet');
 });
 
+t.test('how long the way is, only what is small tells', async (t) => {
+  const share = new BacklogShare(80, 4);
+  share.acknowledged('live', true, 0, 800);
+  share.acknowledged('live', true, 800, 1700);
+  t.equal(share.slots, 1);
+  share.noteRoundTrip(600);
+  share.acknowledged('live', true, 1700, 2500);
+  t.equal(share.slots, 3);
+  share.acknowledged('live', false, 2500, 2550);
+  share.acknowledged('backlog', true, 2550, 3350);
+  t.equal(share.slots, 1);
+});
+
 t.test('slices are of the rate, and hold all bytes in order', async (t) => {
   t.same([0, 1, 200, 8000, 10_000_000].map(sliceBytes), [65_536, 512, 1250, 50_000, 65_536]);
   const random = seeded(t);

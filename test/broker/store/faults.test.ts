@@ -27,16 +27,16 @@ const COMMON = { startMonoUs: 1, epoch: 1 } as const;
 const WAL = 'index.db-wal';
 const INGEST: readonly Target[] = [
   { call: 'pwrite64', file: WAL },
-  { call: 'fdatasync', file: WAL },
+  { call: 'fsync', file: WAL },
   { call: 'pwrite64', file: 'index.db' },
-  { call: 'fdatasync', file: 'index.db' },
+  { call: 'fsync', file: 'index.db' },
   ...['writev', 'fdatasync', 'fsync', 'mkdir', 'unlink', 'rename'].map((call) => ({ call })),
 ];
 const DELETION: readonly Target[] = [
   { call: 'pwrite64', file: WAL },
-  { call: 'fdatasync', file: WAL },
+  { call: 'fsync', file: WAL },
   { call: 'pwrite64', file: 'index.db' },
-  { call: 'fdatasync', file: 'index.db' },
+  { call: 'fsync', file: 'index.db' },
   ...['fsync', 'unlink', 'rename'].map((call) => ({ call })),
 ];
 /** Between the work and its answer; that the answer fails is nobody's fault. */
