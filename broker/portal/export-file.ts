@@ -2,7 +2,7 @@
 // stream and the length, then segment after segment. Never more than one segment in memory.
 import { LenscapError } from '../../proto/errors.ts';
 import type { DeviceRow } from '../store/devices.ts';
-import type { SegmentRow, Span } from '../store/media-rows.ts';
+import type { GapRow, MediaRows, SegmentRow, Span } from '../store/media-rows.ts';
 import { ExportPlan, type Opener } from './export-plan.ts';
 import { rewriteSegment } from './mp4/fragment.ts';
 import { mergeInits, type TrackMap } from './mp4/init.ts';
@@ -11,6 +11,9 @@ import { inRuns } from './runs.ts';
 
 /** Bounds how long one request works, and the length of its manifest. */
 export const MAX_EXPORT_SEGMENTS = 200_000;
+
+/** Bounds the length of a manifest as well; a camera whose source comes and goes has thousands. */
+const MAX_EXPORT_GAPS = 50_000;
 
 export interface ExportRequest {
   readonly device: DeviceRow;
@@ -35,6 +38,20 @@ export async function* exportRows(
       );
     yield row;
   }
+}
+
+/** Every gap of an export. @throws REQUEST_INVALID when there are too many: none is left out unsaid. */
+export async function exportGaps(
+  media: Pick<MediaRows, 'gaps'>,
+  { span }: ExportRequest,
+): Promise<GapRow[]> {
+  const gaps = await media.gaps(span, MAX_EXPORT_GAPS + 1);
+  if (gaps.length > MAX_EXPORT_GAPS)
+    throw new LenscapError(
+      'REQUEST_INVALID',
+      `more than ${MAX_EXPORT_GAPS} gaps at once; export the time in parts`,
+    );
+  return gaps;
 }
 
 /** Opens segments and inits of one device for a plan; keeps the last two segments read. */

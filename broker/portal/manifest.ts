@@ -4,7 +4,7 @@ import type { Track } from '../../proto/stream.ts';
 import type { LedgerRecord } from '../consent/ledger.ts';
 import type { GapRow, SegmentRow, StreamRow } from '../store/media-rows.ts';
 import type { Placed } from './export-plan.ts';
-import { type Break, breakBetween } from './timeline.ts';
+import { type Break, breakBetween, type GapReasons } from './timeline.ts';
 import { isoTime } from './times.ts';
 
 /** Streams and boots whose times are estimates. */
@@ -79,7 +79,7 @@ export function pieceOf(
 export function breakOf(
   before: SegmentRow,
   { row, mediaStartUs }: Placed,
-  gaps: readonly GapRow[],
+  gaps: GapReasons,
 ): ManifestBreak {
   const { kind, fromUs, toUs, reasons, missing } = breakBetween(before, row, gaps);
   const [from, to, closedUpUs] = [isoTime(fromUs), isoTime(toUs), toUs - fromUs];

@@ -1,7 +1,7 @@
 // HLS media playlists (RFC 8216, version 7, fMP4) over stored rows. Pure. Addresses in them are
 // relative to the playlist, so that the token in its path covers them.
 import type { GapRow, SegmentRow } from '../store/media-rows.ts';
-import { breakBetween, isContinued } from './timeline.ts';
+import { breakBetween, GapReasons, isContinued } from './timeline.ts';
 import { isoTime } from './times.ts';
 
 const US_PER_S = 1_000_000;
@@ -21,9 +21,10 @@ export function mediaPlaylist(
     `#EXT-X-PLAYLIST-TYPE:${isLive ? 'EVENT' : 'VOD'}`,
     '#EXT-X-INDEPENDENT-SEGMENTS',
   ];
+  const reasons = new GapReasons(gaps);
   let before: SegmentRow | undefined;
   for (const row of rows) {
-    lines.push(...startLines(before, row, gaps));
+    lines.push(...startLines(before, row, reasons));
     lines.push(`#EXTINF:${(row.duration_us / US_PER_S).toFixed(6)},`);
     lines.push(`${row.stream_id}/${row.sequence}.m4s`);
     before = row;
@@ -49,11 +50,7 @@ export function appended(rows: readonly SegmentRow[], madeAtUs: number): Segment
 }
 
 /** What comes before a segment that does not continue the one before it. */
-function startLines(
-  before: SegmentRow | undefined,
-  row: SegmentRow,
-  gaps: readonly GapRow[],
-): string[] {
+function startLines(before: SegmentRow | undefined, row: SegmentRow, gaps: GapReasons): string[] {
   if (before && isContinued(before, row)) return [];
   const lines: string[] = [];
   if (before) {

@@ -7,10 +7,12 @@ type Piece = Pick<SegmentRow, 'stream_id' | 'start_at_us' | 'duration_us'>;
 
 /** What a run may pause between two of its pieces. */
 const SLACK_US = 1_000_000;
+/** Two days of them. Where more wait for the end of a run, it is cut, so that memory is bounded. */
+const MAX_WAITING = 50_000;
 
 export class Runs<T extends Piece> {
-  /** Of other streams, while a run lasts; by time. */
-  #waiting: T[] = [];
+  /** Of other streams, while a run lasts. */
+  readonly #waiting = new Waiting<T>();
   #streamId: string | undefined;
   #endUs = 0;
 
@@ -18,8 +20,9 @@ export class Runs<T extends Piece> {
   add(piece: T): T[] {
     const out = this.#isOver(piece.start_at_us) ? this.#begin(piece.start_at_us) : [];
     if (this.#goesOn(piece)) return [...out, this.#take(piece)];
-    this.#waiting.push(piece);
-    return this.#streamId === undefined ? [...out, ...this.#begin(piece.start_at_us)] : out;
+    this.#waiting.add(piece);
+    const mayBegin = this.#streamId === undefined || this.#waiting.size > MAX_WAITING;
+    return mayBegin ? [...out, ...this.#begin(piece.start_at_us)] : out;
   }
 
   /** What is left after the last piece. */
@@ -44,17 +47,81 @@ export class Runs<T extends Piece> {
   #begin(nowUs: number): T[] {
     const out: T[] = [];
     do {
-      const first = this.#waiting[0];
-      this.#streamId = first?.stream_id;
-      if (!first) return out;
-      this.#endUs = first.start_at_us;
-      const others: T[] = [];
-      for (const piece of this.#waiting)
-        if (this.#goesOn(piece)) out.push(this.#take(piece));
-        else others.push(piece);
-      this.#waiting = others;
+      let next = this.#waiting.first();
+      this.#streamId = next?.stream_id;
+      if (!next) return out;
+      this.#endUs = next.start_at_us;
+      for (; next && this.#goesOn(next); next = this.#waiting.firstOf(next.stream_id)) {
+        this.#waiting.take(next);
+        out.push(this.#take(next));
+      }
     } while (this.#isOver(nowUs));
     return out;
+  }
+}
+
+/** Pieces by time, and those of a stream by time, each got at in constant time. */
+class Waiting<T extends Piece> {
+  readonly #byTime = new Queue<T>();
+  readonly #ofStream = new Map<string, Queue<T>>();
+  /** Of those in #byTime. */
+  readonly #taken = new Set<T>();
+
+  get size(): number {
+    return this.#byTime.size - this.#taken.size;
+  }
+
+  add(piece: T): void {
+    const queue = this.#ofStream.get(piece.stream_id) ?? new Queue<T>();
+    this.#ofStream.set(piece.stream_id, queue);
+    queue.push(piece);
+    this.#byTime.push(piece);
+  }
+
+  first(): T | undefined {
+    return this.#byTime.first;
+  }
+
+  firstOf(streamId: string): T | undefined {
+    return this.#ofStream.get(streamId)?.first;
+  }
+
+  /** The first one of its stream. */
+  take(piece: T): void {
+    const queue = this.#ofStream.get(piece.stream_id);
+    queue?.shift();
+    if (queue?.size === 0) this.#ofStream.delete(piece.stream_id);
+    this.#taken.add(piece);
+    let first = this.#byTime.first;
+    while (first && this.#taken.delete(first)) {
+      this.#byTime.shift();
+      first = this.#byTime.first;
+    }
+  }
+}
+
+/** First in, first out, in constant time: shifting a long array moves all of it. */
+class Queue<T> {
+  readonly #items: T[] = [];
+  #head = 0;
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): void {
+    this.#head += 1;
+    if (this.#head * 2 < this.#items.length) return;
+    this.#items.splice(0, this.#head);
+    this.#head = 0;
   }
 }
 

@@ -22,7 +22,7 @@ export interface Break {
 }
 
 /** What lies between two rows that do not continue each other. */
-export function breakBetween(before: SegmentRow, next: SegmentRow, gaps: readonly GapRow[]): Break {
+export function breakBetween(before: SegmentRow, next: SegmentRow, gaps: GapReasons): Break {
   const fromUs = before.start_at_us + before.duration_us;
   const toUs = Math.max(fromUs, next.start_at_us);
   const isSame = before.stream_id === next.stream_id;
@@ -36,9 +36,54 @@ export function breakBetween(before: SegmentRow, next: SegmentRow, gaps: readonl
     kind: isSame ? 'pieces_missing' : 'stream_changed',
     fromUs,
     toUs,
-    reasons: [...new Set(gapsWithin(gaps, fromUs, toUs).map(({ reason }) => reason))],
+    reasons: gaps.within(fromUs, toUs),
     missing,
   };
+}
+
+interface Stretch {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** Why there are no pictures; told at once, however many gaps there are and however long they are. */
+export class GapReasons {
+  /** Of each reason: in order of time, apart from each other. */
+  readonly #stretches = new Map<string, Stretch[]>();
+
+  /** Gaps in order of time. */
+  constructor(gaps: readonly GapRow[]) {
+    for (const { reason, start_at_us: fromUs, duration_us } of gaps) {
+      const toUs = fromUs + duration_us;
+      const known = this.#stretches.get(reason) ?? [];
+      this.#stretches.set(reason, known);
+      const last = known.at(-1);
+      if (last === undefined || last.toUs <= fromUs) known.push({ fromUs, toUs });
+      else if (last.toUs < toUs) known.splice(-1, 1, { fromUs: last.fromUs, toUs });
+    }
+  }
+
+  /** Reasons of the gaps that overlap [fromUs, toUs), in order of time. */
+  within(fromUs: number, toUs: number): string[] {
+    return [...this.#stretches]
+      .flatMap(([reason, stretches]) => {
+        const last = lastBefore(stretches, toUs);
+        return last && last.toUs > fromUs ? [{ reason, fromUs: last.fromUs }] : [];
+      })
+      .sort((one, other) => one.fromUs - other.fromUs)
+      .map(({ reason }) => reason);
+  }
+}
+
+/** The last one that begins before `toUs`. */
+function lastBefore(stretches: readonly Stretch[], toUs: number): Stretch | undefined {
+  let [low, high] = [0, stretches.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((stretches[middle]?.fromUs ?? toUs) < toUs) low = middle + 1;
+    else high = middle;
+  }
+  return stretches[low - 1];
 }
 
 /** Gaps that overlap [fromUs, toUs). */

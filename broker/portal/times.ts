@@ -12,16 +12,18 @@ export function isoTime(us: number): string {
   return `${seconds}.${String(us % 1_000_000).padStart(6, '0')}Z`;
 }
 
-/** @throws REQUEST_INVALID unless it is ISO 8601 with a zone. */
+/** @throws REQUEST_INVALID unless it is ISO 8601 with a zone, from 1970 to the end of time, in 2255. */
 export function parseTime(name: string, text: string): number {
   const [, seconds, fraction = '', zone] = ISO.exec(text) ?? [];
   const ms = seconds === undefined ? Number.NaN : Date.parse(`${seconds}${zone}`);
-  if (!(ms >= 0))
+  const us = ms * 1000 + Number(fraction.padEnd(6, '0'));
+  // Beyond, not every microsecond is a number, and the index does not give back what it was given.
+  if (!(us >= 0 && us <= END_OF_TIME_US))
     throw new LenscapError(
       'REQUEST_INVALID',
-      `${name} has to be a time such as 2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00`,
+      `${name} has to be a time such as 2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00, from 1970 to 2255`,
     );
-  return ms * 1000 + Number(fraction.padEnd(6, '0'));
+  return us;
 }
 
 /** The span asked for; what is absent is all there is. */

@@ -12,11 +12,16 @@ const TOLERANCE_US = 1_000_000;
 const SAME_US = 100_000;
 /** By so much the server's clock may be late, since the message was on its way. */
 const ON_THE_WAY_US = 10_000_000;
-const MAX_BOOTS = 64;
+/** As far as devices may say, and a duration can be added. */
+const LATEST_US = 2 ** 52;
+/** Boots of an outage in which power came and went; what waits of one that is forgotten stays unplaced. */
+export const MAX_BOOTS = 512;
 const DAY_US = 86_400_000_000;
 const HOUR_US = 3_600_000_000;
-/** Placing a month of pieces takes the index seconds; nobody's clock steps as often as this. */
+/** Nobody's clock steps as often as this. */
 const MAX_CHANGES_AN_HOUR = 60;
+/** Placing a month of pieces takes the index four seconds, in which nothing else is stored. */
+const MAX_MOVED_AN_HOUR = 500_000;
 
 interface Timed {
   readonly start_at_us: number;
@@ -29,7 +34,7 @@ export function placed<T extends Timed>(row: T, offsetUs: number): T {
   const saidUs = row.start_at_us - row.corrected_us;
   const meantUs = row.start_mono_us + offsetUs;
   const isRight = Math.abs(saidUs - meantUs) <= TOLERANCE_US;
-  const startAtUs = isRight ? saidUs : Math.max(0, meantUs);
+  const startAtUs = isRight ? saidUs : Math.min(LATEST_US, Math.max(0, meantUs));
   return { ...row, start_at_us: startAtUs, corrected_us: startAtUs - saidUs };
 }
 
@@ -44,12 +49,14 @@ export function isKnown(
 
 export class Anchors {
   readonly #index: Index;
-  /** Of each device in this hour. */
-  readonly #changes = new Map<string, number>();
+  readonly #maxMovedAnHour: number;
+  /** Of each device in this hour: how often it changed its mind, and how many rows that moved. */
+  readonly #changes = new Map<string, { count: number; moved: number }>();
   #hour = 0;
 
-  constructor(index: Index) {
+  constructor(index: Index, maxMovedAnHour = MAX_MOVED_AN_HOUR) {
     this.#index = index;
+    this.#maxMovedAnHour = maxMovedAnHour;
   }
 
   /**
@@ -65,7 +72,15 @@ export class Anchors {
       .where('boot_id', '=', anchor.boot_id)
       .executeTakeFirst();
     if (known && isKnown(known, anchor)) return 0;
-    if (!this.#mayChange(anchor)) return 0;
+    const changes = this.#changesOf(anchor);
+    if (changes.count >= MAX_CHANGES_AN_HOUR || changes.moved >= this.#maxMovedAnHour) return 0;
+    changes.count += 1;
+    const moved = await this.#take(anchor);
+    changes.moved += moved;
+    return moved;
+  }
+
+  #take(anchor: AnchorRow): Promise<number> {
     return this.#index.transaction().execute(async (trx) => {
       const device = await trx
         .selectFrom('devices')
@@ -87,13 +102,13 @@ export class Anchors {
     });
   }
 
-  #mayChange({ device_id, at_us }: AnchorRow): boolean {
+  #changesOf({ device_id, at_us }: AnchorRow): { count: number; moved: number } {
     const hour = Math.floor(at_us / HOUR_US);
     if (hour !== this.#hour) this.#changes.clear();
     this.#hour = hour;
-    const changes = (this.#changes.get(device_id) ?? 0) + 1;
+    const changes = this.#changes.get(device_id) ?? { count: 0, moved: 0 };
     this.#changes.set(device_id, changes);
-    return changes <= MAX_CHANGES_AN_HOUR;
+    return changes;
   }
 }
 
@@ -122,7 +137,7 @@ async function move(
   const said = sql`(start_at_us - corrected_us)`;
   const meant = sql`(start_mono_us + ${offsetUs})`;
   const isRight = sql`abs(${said} - ${meant}) <= ${TOLERANCE_US}`;
-  const corrected = sql`case when ${isRight} then 0 else max(0, ${meant}) - ${said} end`;
+  const corrected = sql`case when ${isRight} then 0 else min(${LATEST_US}, max(0, ${meant})) - ${said} end`;
   const { numAffectedRows } = await sql`update ${sql.table(table)}
     set start_at_us = ${said} + ${corrected}, corrected_us = ${corrected}
     where ${which} and corrected_us <> ${corrected}`.execute(trx);

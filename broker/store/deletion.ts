@@ -121,6 +121,8 @@ async function closeRange(
     .where('start_at_us', '>=', fromUs)
     .where(sql<boolean>`start_at_us + duration_us <= ${toUs}`)
     .execute();
+  // All of it is still to come.
+  if (fromUs >= toUs) return;
   await trx
     .insertInto('deleted_ranges')
     .values({ device_id: deviceId, from_us: fromUs, to_us: toUs, deleted_at_us: nowUs })

@@ -14,11 +14,18 @@ interface KindRow {
   readonly remedy: string;
 }
 
+/** Groups under way hold an eighth of that. More means that the index is an old one. */
+export const MAX_LEFT_BY_CRASH = 1024;
+
 const REPAIR = 'stop the server and run verify --repair';
 const RESTORE =
   'restore it from a backup, or have it noted as lost: stop the server, run verify --repair --accept-loss';
 
 export const KINDS = {
+  object_unreadable: {
+    weight: 'fault',
+    remedy: 'it may be whole: see to the disk, or to who may read it',
+  },
   object_missing: { weight: 'loss', remedy: RESTORE },
   object_size: { weight: 'loss', remedy: RESTORE },
   object_damaged: { weight: 'loss', remedy: RESTORE },
@@ -29,7 +36,10 @@ export const KINDS = {
   key_lost: { weight: 'fault', remedy: 'restore the folder keys from a backup' },
   index_damaged: { weight: 'fault', remedy: 'restore the data folder from a backup' },
   stranger: { weight: 'left', remedy: 'it is not the server\u2019s; remove it by hand' },
-  object_unnamed: { weight: 'left', remedy: REPAIR },
+  object_unnamed: {
+    weight: 'left',
+    remedy: `${REPAIR}; more than ${MAX_LEFT_BY_CRASH} say that the index may be an old one: restore the newest, or give them up with --accept-loss`,
+  },
   deletion_pending: { weight: 'left', remedy: REPAIR },
   temporary: { weight: 'left', remedy: REPAIR },
 } as const satisfies Record<string, KindRow>;
@@ -50,6 +60,7 @@ export type Finding = { readonly what: string } & (
   | { readonly kind: 'init_damaged'; readonly stream: StreamName }
   | { readonly kind: 'row_astray'; readonly table: string }
   | { readonly kind: 'totals_wrong' | 'key_lost' | 'index_damaged' | 'stranger' }
+  | { readonly kind: 'object_unreadable' }
   | { readonly kind: 'deletion_pending' }
   | { readonly kind: 'object_unnamed'; readonly blobId: string }
   | { readonly kind: 'temporary'; readonly path: string }

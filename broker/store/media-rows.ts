@@ -69,8 +69,8 @@ export class MediaRows {
     );
   }
 
-  /** Gaps that overlap the span, by time. */
-  gaps(span: Span): Promise<GapRow[]> {
+  /** Gaps that overlap the span, by time: the first `limit` of them. */
+  gaps(span: Span, limit = MAX_GAPS): Promise<GapRow[]> {
     return this.#index
       .selectFrom('gaps')
       .selectAll()
@@ -78,7 +78,7 @@ export class MediaRows {
       .where('start_at_us', '<', span.toUs)
       .where(sql<boolean>`start_at_us + duration_us > ${span.fromUs}`)
       .orderBy('start_at_us')
-      .limit(MAX_GAPS)
+      .limit(limit)
       .execute();
   }
 

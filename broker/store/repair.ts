@@ -5,7 +5,14 @@ import { rm, stat } from 'node:fs/promises';
 import { type RawBuilder, sql } from 'kysely';
 import type { ErrorCode } from '../../proto/errors.ts';
 import type { GapReason } from '../../proto/gap.ts';
-import { type Finding, KINDS, type Kind, type StreamName, segmentName } from './findings.ts';
+import {
+  type Finding,
+  KINDS,
+  type Kind,
+  MAX_LEFT_BY_CRASH,
+  type StreamName,
+  segmentName,
+} from './findings.ts';
 import type { SegmentRow } from './media-rows.ts';
 import type { Index } from './schema.ts';
 import type { Store } from './store.ts';
@@ -13,8 +20,6 @@ import { unnamed } from './verify.ts';
 
 /** Another verb may be writing a file just now. */
 const TEMPORARY_AGE_MS = 60_000;
-/** Groups under way hold an eighth of that. More means that the index is an old one. */
-const MAX_LEFT_BY_CRASH = 1024;
 /** Tables of what was recorded; a row of another one is never given up. */
 const MEDIA_TABLES = ['segments', 'streams', 'gaps', 'anchors', 'tombstones', 'deleted_ranges'];
 const LOST: GapReason = 'store_lost';
@@ -65,8 +70,12 @@ export async function repair(
   const remaining: Finding[] = [];
   // Rows that are given up come last: what they leave is then mended as well.
   const ordered = [...findings].sort((one, two) => rank(one.kind) - rank(two.kind));
+  const unnamedCount = findings.filter(({ kind }) => kind === 'object_unnamed').length;
+  const isLoss = ({ kind }: Finding): boolean =>
+    KINDS[kind].weight === 'loss' ||
+    (kind === 'object_unnamed' && unnamedCount > MAX_LEFT_BY_CRASH);
   for (const finding of ordered) {
-    const isMine = KINDS[finding.kind].weight !== 'loss' || acceptLoss;
+    const isMine = acceptLoss || !isLoss(finding);
     const done = isMine ? await mend(store, finding, nowMs) : undefined;
     if (done === undefined) remaining.push(finding);
     else mended.push(done);

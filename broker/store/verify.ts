@@ -92,9 +92,13 @@ async function segmentFault(
   keys: DeviceKeys,
 ): Promise<Finding | undefined> {
   const name = segmentName(row);
-  const sealed = await store.blobs.read(row.blob_id).catch(messageOf);
-  if (typeof sealed === 'string')
-    return { kind: 'object_missing', row, what: `${name}: ${sealed}` };
+  const sealed = await store.blobs.read(row.blob_id).catch((error: unknown) => ({ error }));
+  if ('error' in sealed) {
+    const what = `${name}: ${messageOf(sealed.error)}`;
+    return isAbsent(sealed.error)
+      ? { kind: 'object_missing', row, what }
+      : { kind: 'object_unreadable', what: `${what}: ${causeOf(sealed.error)}` };
+  }
   const expected = row.media_bytes + SEAL_OVERHEAD_BYTES;
   if (sealed.byteLength !== expected) {
     const what = `${name}: object ${row.blob_id} has ${sealed.byteLength} bytes, not ${expected}`;
@@ -110,6 +114,15 @@ async function segmentFault(
     return { kind: 'object_damaged', row, what: `${name}: ${messageOf(error)}` };
   }
 }
+
+/** Whatever else keeps it from being read, it may be there. */
+function isAbsent(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+}
+
+const causeOf = (error: unknown): string =>
+  messageOf(error instanceof Error ? error.cause : undefined);
 
 /** A segment may be deleted while it is being checked. */
 async function isStillThere(store: Store, row: SegmentRow): Promise<boolean> {

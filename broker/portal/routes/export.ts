@@ -6,6 +6,7 @@ import { accountAnswer, accountOf } from '../account.ts';
 import { answers, type Context, ownDevice } from '../context.ts';
 import {
   type ExportRequest,
+  exportGaps,
   exportRows,
   nothingStored,
   openExport,
@@ -22,6 +23,7 @@ import {
   streamOf,
 } from '../manifest.ts';
 import { deviceParams, manifest, object, spanQuery, text } from '../schemas.ts';
+import { GapReasons } from '../timeline.ts';
 import { isoTime, parseTime, spanOf } from '../times.ts';
 
 interface Asked {
@@ -85,7 +87,8 @@ function requestOf(
   return {
     device,
     span,
-    asOfUs: query.asOf === undefined ? nowUs() : parseTime('asOf', query.asOf),
+    // Nothing is known of what is still to come.
+    asOfUs: Math.min(nowUs(), query.asOf === undefined ? nowUs() : parseTime('asOf', query.asOf)),
   };
 }
 
@@ -115,15 +118,16 @@ async function makeManifest(
   request: ExportRequest,
   asked: Asked['Querystring'],
 ): Promise<Record<string, unknown>> {
-  const { device, span, asOfUs } = request;
-  const gaps = await store.media.gaps(span);
+  const { device, asOfUs } = request;
+  const gaps = await exportGaps(store.media, request);
   const estimated = await store.media.estimated(device.device_id);
+  const reasons = new GapReasons(gaps);
   const plan = new ExportPlan(openerOf(recordings, device));
   const pieces: ManifestPiece[] = [];
   const breaks: ManifestBreak[] = [];
   for await (const placed of plan.place(exportRows(recordings, request))) {
     pieces.push(pieceOf(placed, estimated));
-    if (placed.breaksFrom) breaks.push(breakOf(placed.breaksFrom, placed, gaps));
+    if (placed.breaksFrom) breaks.push(breakOf(placed.breaksFrom, placed, reasons));
   }
   if (pieces.length === 0) throw nothingStored();
   const streams = [];

@@ -27,7 +27,9 @@ export function timelineRoutes(app: FastifyInstance, context: Context): void {
     async (request) => {
       const device = await ownDevice(context, request);
       const nowUs = context.nowUs();
-      const { from = isoTime(device.created_at_us), to = isoTime(nowUs) } = request.query;
+      // The clock may have been set back since.
+      const begunAtUs = Math.min(device.created_at_us, nowUs - 1);
+      const { from = isoTime(begunAtUs), to = isoTime(nowUs) } = request.query;
       const span = spanOf(device.device_id, { from, to });
       return accountAnswer(await accountOf(context, span, nowUs));
     },

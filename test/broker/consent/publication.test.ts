@@ -56,5 +56,5 @@ t.test('another controller asks everybody anew', async (t) => {
     next(({ controller }) => ({ controller: { ...controller, name: 'Somebody else' } })),
     owner,
   );
-  t.match(await consent.current(device.device_id), { event: 'SUSPENDED', scopes: [] });
+  t.match(await consent.current(device.device_id), { event: 'SUSPENDED', scopes: { length: 0 } });
 });

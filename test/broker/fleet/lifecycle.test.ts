@@ -41,7 +41,7 @@ t.test('a released camera is told so, is granted nothing and is its former owner
   const device = await house.device(deviceId);
   await house.lifecycle.release(device, 'keep', by);
   t.match(await house.device(deviceId), { state: 'released', released_at_us: null });
-  t.match(await house.consent.current(deviceId), { event: 'RELEASED', scopes: [] });
+  t.match(await house.consent.current(deviceId), { event: 'RELEASED', scopes: { length: 0 } });
   t.equal(await admission(house, serial), 'farewell');
   const order = await house.lifecycle.signedRelease(deviceId);
   t.match(verifyRelease(order, house.consentPublicKey, deviceId), { epoch: 3 });
@@ -125,7 +125,7 @@ t.test('a revoked camera is out for good', async (t) => {
   t.equal(await house.lifecycle.revoke(await house.device(deviceId), by), 1);
   t.same(told, [deviceId]);
   t.match(await admission(house, serial), /revoked/);
-  t.match(await house.consent.current(deviceId), { event: 'SUSPENDED', scopes: [] });
+  t.match(await house.consent.current(deviceId), { event: 'SUSPENDED', scopes: { length: 0 } });
   await t.rejects(house.newCode({ deviceId }), { code: 'STATE_INVALID' });
   await house.lifecycle.released(deviceId, 'reset');
   t.match(await house.device(deviceId), { state: 'revoked', released_at_us: null });
@@ -136,7 +136,7 @@ t.test('a suspended camera waits, is resumed, and has to be consented to anew', 
   const { deviceId, serial } = await recording(house);
   await house.lifecycle.suspend(await house.device(deviceId), 'operator', by);
   t.match(await house.device(deviceId), { state: 'suspended', state_reason: 'operator' });
-  t.match(await house.consent.current(deviceId), { event: 'SUSPENDED', scopes: [] });
+  t.match(await house.consent.current(deviceId), { event: 'SUSPENDED', scopes: { length: 0 } });
   t.match(await admission(house, serial), /suspended/);
   await house.lifecycle.resume(await house.device(deviceId));
   t.match(await house.device(deviceId), { state: 'claimed', state_reason: null });

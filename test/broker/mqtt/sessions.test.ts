@@ -61,7 +61,7 @@ t.test('two boards with one certificate are both stopped, and nobody else is', a
     t.equal((await connect(camera, instance)).connack, 5, 'neither gets in any more');
   t.match(await gate.row(camera.deviceId), { state: 'suspended', state_reason: 'clone' });
   const { event, scopes } = await gate.installation.consent.current(camera.deviceId);
-  t.match({ event, scopes }, { event: 'SUSPENDED', scopes: [] });
+  t.match({ event, scopes }, { event: 'SUSPENDED', scopes: { length: 0 } });
   t.ok(await witness.goesOn(), 'the other device goes on');
   t.match(gate.broker.figures(), { connections: { device: 1 }, refusals: { clone: 1 } });
 });
@@ -115,7 +115,10 @@ t.test('a device that is released hears it at once, says goodbye, and is out', a
   const epoch = await gate.grant(id, 'video');
   const device = await TestDevice.connect(camera);
   const run = new Run(epoch);
-  t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
+  t.match(await device.publish('stream', run.streamPayload), {
+    outcome: 'acked',
+    codes: { length: 0 },
+  });
   await lifecycle.release(await gate.row(id), 'keep', OWNER);
   await eventually('it hears it', () => device.said.at(-1)?.kind === 'release');
   const said = device.said.at(-1);
@@ -125,7 +128,7 @@ t.test('a device that is released hears it at once, says goodbye, and is out', a
   const late = await device.publish('segment', run.next().payload);
   t.match(late, { outcome: 'acked', verdicts: [{ code: 'CONSENT_MISSING', erase: true }] });
   const applied = encodeApplied({ epoch, atUs: 1 });
-  t.match(await device.publish('applied', applied), { outcome: 'acked', codes: [] });
+  t.match(await device.publish('applied', applied), { outcome: 'acked', codes: { length: 0 } });
   t.match(await gate.row(id), { applied_epoch: 0 }, 'nothing else of it is taken');
   const renewal = await device.publish('renewal', encodeRenewal(makeRequest(newKey())));
   t.match(renewals(renewal), [{ renewed: { code: 'STATE_INVALID' } }]);
@@ -247,7 +250,7 @@ t.test('device information is stored only under its consent', async (t) => {
   const before = await gate.grant(id, 'video');
   const device = await TestDevice.connect(camera);
   const info = (epoch: number) => encodeInfo({ epoch, agentVersion: '1.2.3' });
-  t.match(await device.publish('info', info(before)), { outcome: 'acked', codes: [] });
+  t.match(await device.publish('info', info(before)), { outcome: 'acked', codes: { length: 0 } });
   t.match(await gate.row(id), { agent_version: null });
   const epoch = await gate.grant(id, 'device_info');
   await device.publish('info', info(before));
@@ -285,7 +288,10 @@ t.test(
     const bootId = randomUUID();
     const anchor = { bootId, atUs: 1, monoUs: 1_000_000, estimated: true };
     const before = Date.now() * 1000;
-    t.match(await device.publish('anchor', encodeAnchor(anchor)), { outcome: 'acked', codes: [] });
+    t.match(await device.publish('anchor', encodeAnchor(anchor)), {
+      outcome: 'acked',
+      codes: { length: 0 },
+    });
     const { index } = gate.installation.store;
     const [kept] = await index.selectFrom('anchors').selectAll().execute();
     t.match(kept, { device_id: id, boot_id: bootId, source: 'server' });

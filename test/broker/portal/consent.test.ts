@@ -40,7 +40,7 @@ t.test('a withdrawal is durable when it is answered, and needs no scope', async 
   const standing = await house.store.consent.standing(house.anna.device.device_id);
   t.strictSame([...standing.granted.keys()], ['video']);
   const all: ConsentState = await house.json('POST', `${base}/consent/withdraw`, token);
-  t.match(all, { event: 'WITHDRAWN', scopes: [], policy: null, epoch: part.epoch + 1 });
+  t.match(all, { event: 'WITHDRAWN', scopes: { length: 0 }, policy: null, epoch: part.epoch + 1 });
   t.strictSame(await state(), all);
   t.equal((await house.json<Device>('GET', base, token)).cap, 'on');
   const again: ConsentState = await house.json('POST', `${base}/consent/withdraw`, token, {});

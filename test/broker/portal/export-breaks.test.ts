@@ -5,6 +5,7 @@ import t from 'tap';
 import { parseBoxes } from '../../../broker/portal/mp4/boxes.ts';
 import { measureSegment } from '../../../broker/portal/mp4/fragment.ts';
 import { parseInit } from '../../../broker/portal/mp4/init.ts';
+import { openHouse } from './house.ts';
 import { cutByGstreamer, cutMotion, decode, probe, storeCut } from './media.ts';
 import { checkTimes, ready } from './recorded.ts';
 
@@ -87,4 +88,33 @@ t.test('what came in after a manifest is not in the export that names it', async
   const path = join(house.folder, 'as-of.mp4');
   await writeFile(path, Buffer.from(await (await house.ask('GET', later, token)).arrayBuffer()));
   t.equal(await decode(path), 243);
+});
+
+t.test('a manifest leaves out no gap unsaid', async (t) => {
+  const { store, anna, login, ask } = await openHouse(t);
+  const device_id = anna.device.device_id;
+  const boot_id = '00000000-0000-4000-8000-000000000000';
+  const common = { device_id, boot_id, start_mono_us: 1, duration_us: 1, epoch: anna.epoch };
+  const rest = { reason: 'source_lost', code: null, received_at_us: 1, corrected_us: 0 };
+  const gaps = Array.from({ length: 50_001 }, (_, at) => ({
+    ...{ ...common, ...rest },
+    gap_id: at.toString(16).padStart(32, '0'),
+    start_at_us: at * 1e6,
+  }));
+  for (let at = 0; at < gaps.length; at += 2000)
+    await store.index
+      .insertInto('gaps')
+      .values(gaps.slice(at, at + 2000))
+      .execute();
+  const token = await login(anna);
+  const path = `/api/devices/${device_id}/export/manifest`;
+  const all = await ask('GET', path, token);
+  t.equal(all.status, 400);
+  t.match(await all.json(), { code: 'REQUEST_INVALID', message: /more than 50000 gaps/ });
+  const some = await ask('GET', `${path}?from=1970-01-01T00:00:30Z`, token);
+  t.match(
+    await some.json(),
+    { code: 'NOT_FOUND' },
+    'of less time it is what is stored that counts',
+  );
 });

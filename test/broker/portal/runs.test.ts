@@ -1,6 +1,6 @@
 // Pieces whose times overlap by a wrong clock: each is shown once, and no run is cut.
 import t from 'tap';
-import { allInRuns } from '../../../broker/portal/runs.ts';
+import { allInRuns, Runs } from '../../../broker/portal/runs.ts';
 import { seeded } from '../../seeded.ts';
 
 interface Piece {
@@ -62,4 +62,23 @@ t.test('every piece comes out once, and no run is cut', async (t) => {
     }
   }
   t.pass('300 recordings');
+});
+
+t.test('thousands of streams at one time are no more work than one', async (t) => {
+  const pieces = Array.from({ length: 30_000 }, (_, stream) => run(`${stream}`, 0, 1)).flat();
+  const before = performance.now();
+  t.same(allInRuns(pieces), pieces);
+  t.ok(performance.now() - before < 5000);
+});
+
+t.test('where too many wait for the end of a run, it is cut', async (t) => {
+  const runs = new Runs<Piece>();
+  const [one, two] = [run('a', 0, 60_000), run('b', 2, 60_000)];
+  const out = one
+    .flatMap((piece, at) => [piece, two[at] ?? []].flat())
+    .flatMap((piece) => runs.add(piece));
+  t.ok(120_000 - out.length <= 50_001, `${120_000 - out.length} wait`);
+  out.push(...runs.finish());
+  t.equal(new Set(out).size, 120_000);
+  t.equal(streamsOf(out).replace(/(.)\1*/g, '$1'), 'aba');
 });

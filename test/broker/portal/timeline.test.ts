@@ -95,6 +95,9 @@ t.test(
     const other = await house.login(house.bert);
     t.equal((await house.ask('GET', `${path}/timeline`, other)).status, 404);
     t.equal((await house.ask('GET', `${path}/timeline`)).status, 401);
+    house.advance(-86_400 * S);
+    const early: Account = await house.json('GET', `${path}/timeline`, token);
+    t.same(told(early), ['not_consented 0'], 'by a clock that was set back it is not his yet');
   },
 );
 

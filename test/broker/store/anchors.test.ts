@@ -1,6 +1,12 @@
 // Times of what is stored follow the anchor of its boot, whichever came first.
 import t from 'tap';
-import { type AnchorRow, isKnown, placed } from '../../../broker/store/anchors.ts';
+import {
+  type AnchorRow,
+  Anchors,
+  isKnown,
+  MAX_BOOTS,
+  placed,
+} from '../../../broker/store/anchors.ts';
 import type { Candidate } from '../../../broker/store/commit.ts';
 import { newId } from '../../../broker/store/ids.ts';
 import { seeded } from '../../seeded.ts';
@@ -56,6 +62,8 @@ t.test('a row is corrected by more than a second, and as it was said within it',
   const moved = { ...row, start_at_us: 3_999_999, corrected_us: -1_000_001 };
   t.same(placed(row, 1_999_999), moved);
   t.same(placed(moved, 3_000_000), row, 'and back');
+  const far = placed({ ...row, start_mono_us: 2 ** 52 }, 2 ** 52);
+  t.same(far, { ...far, start_at_us: 2 ** 52, corrected_us: 2 ** 52 - 5_000_000 });
   t.same(placed(row, -9_000_000), { ...row, start_at_us: 0, corrected_us: -5_000_000 });
 });
 
@@ -114,7 +122,7 @@ t.test('boots do not touch each other, and devices neither', async (t) => {
 t.test('whether the anchor or the pieces come first makes no difference', async (t) => {
   const random = seeded(t);
   const pick = (max: number): number => Math.floor(random() * max);
-  const anchors = [0, 1e6, 3600e6, -1e6 - 1, NOW_US, 2 * NOW_US];
+  const anchors = [0, 1e6, 3600e6, -1e6 - 1, NOW_US, 2 ** 52];
   const [early, late] = [await storeHouse(t), await storeHouse(t)];
   const offsets = Array.from({ length: 5 }, () => anchors[pick(anchors.length)] ?? 0);
   const times = Array.from({ length: 200 }, () => {
@@ -143,6 +151,19 @@ t.test('who changes the time without end is not heard any more for a while', asy
   t.equal(await note(60, NOW_US + 3600e6), 1);
 });
 
+t.test('who moves very much is not heard any more for a while either', async (t) => {
+  const house = await storeHouse(t);
+  const { store, deviceId } = house;
+  await store.commit([0, 1, 2].map((at) => pieceOf(house, at, at * 4e6, at * 4e6)));
+  const anchors = new Anchors(store.index, 5);
+  const note = (turn: number, at_us: number): Promise<number> =>
+    anchors.note(anchorOf(house, { offset_us: NOW_US + turn * 60e6, at_us }));
+  t.same([await note(0, NOW_US), await note(1, NOW_US), await note(2, NOW_US)], [3, 3, 0]);
+  t.equal(await note(2, NOW_US + 3600e6), 3);
+  const span = { deviceId, fromUs: NOW_US + 120e6, toUs: NOW_US + 132e6 };
+  t.equal((await store.media.segments(span, 10)).length, 3);
+});
+
 t.test('a deleted range is judged by the true time', async (t) => {
   const house = await storeHouse(t);
   const { store, deviceId } = house;
@@ -168,14 +189,20 @@ t.test('anchors of a device are bounded, and those of boots with pictures stay',
     return rows.map(({ boot_id }) => boot_id);
   };
   await store.anchors.note(anchorOf(house, { at_us: NOW_US - 2 * DAY_US }));
-  for (let boot = 0; boot < 70; boot++) {
+  const others = Array.from({ length: MAX_BOOTS }, (_, boot) => {
     const boot_id = `00000000-0000-4000-8000-${String(boot).padStart(12, '0')}`;
-    await store.anchors.note(anchorOf(house, { boot_id, at_us: NOW_US + boot * 120e6 }));
-    if (boot === 10) t.equal((await boots())[0], BOOT, 'it has a stream');
-  }
+    return anchorOf(house, { boot_id, at_us: NOW_US + boot * 1e6 });
+  });
+  const newest = others.pop() ?? anchorOf(house);
+  await store.index.insertInto('anchors').values(others).execute();
+  await store.anchors.note({ ...newest, boot_id: BOOT.replace('1', '2') });
+  t.equal((await boots()).length, MAX_BOOTS);
+  t.notOk((await boots()).includes(BOOT), 'the oldest, though it has a stream');
+  await store.index.deleteFrom('anchors').where('at_us', '>', NOW_US).execute();
+  await store.anchors.note(anchorOf(house, { at_us: NOW_US - 2 * DAY_US }));
+  await store.anchors.note(newest);
+  t.equal((await boots())[0], BOOT, 'it has a stream');
   const left = await boots();
-  t.equal(left.length, 64);
-  t.equal(left.at(-1)?.slice(-2), '69');
   await store.deletion.expire(deviceId, NOW_US, NOW_US + 2 * DAY_US);
   t.same(await boots(), left.slice(-1), 'the newest may be running');
   await store.inTransaction((rows) => rows.bury(deviceId, NOW_US));

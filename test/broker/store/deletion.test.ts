@@ -79,6 +79,13 @@ t.test('a range into the future does not refuse what is recorded later', async (
   await house.store.deletion.range({ deviceId: house.deviceId, fromUs: 0, toUs: 2 ** 52 }, NOW_US);
   const later = segmentOf(house, { sequence: 1, startAtUs: NOW_US + 1 });
   t.same(await house.store.commit([later]), ['stored']);
+  const { deviceId, store } = house;
+  await store.deletion.range({ deviceId, fromUs: NOW_US, toUs: NOW_US + 1 }, NOW_US);
+  t.same(
+    await store.times.deleted({ deviceId, fromUs: 0, toUs: 2 ** 52 }),
+    [{ fromUs: 0, toUs: NOW_US }],
+    'of one that is all to come nothing is noted',
+  );
 });
 
 t.test('a deletion that a crash interrupted is finished', async (t) => {

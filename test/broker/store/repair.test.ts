@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
@@ -78,6 +87,9 @@ t.test('more than a crash can leave stays: the index may be an old one', async (
   for (let i = 0; i < 1100; i++)
     writeFileSync(pathOf(t, `${shard}-${String(i).padStart(32, '0')}`), 'x');
   t.same(await finishBegun(house.store), { finished: 0, removed: 0, kept: 1100 });
+  t.same((await mended(t, house)).mended, [], 'nor does a repair remove them unasked');
+  t.equal((await mended(t, house, true)).mended.length, 1100);
+  await isWhole(t, house);
 });
 
 t.test('a repair mends what is safe, and says each thing it did', async (t) => {
@@ -138,6 +150,19 @@ t.test(
     await isWhole(t, house);
   },
 );
+
+t.test('an object that only cannot be read is not given up', async (t) => {
+  const house = await houseWith(t, 2);
+  const path = pathOf(t, house.blobIds[0] ?? '');
+  renameSync(path, `${path}.away`);
+  mkdirSync(path);
+  const { mended: done, remaining } = await mended(t, house, true);
+  t.same(done, []);
+  t.match(remaining, [{ kind: 'object_unreadable', what: /EISDIR/ }, { kind: 'stranger' }]);
+  rmdirSync(path);
+  renameSync(`${path}.away`, path);
+  await isWhole(t, house);
+});
 
 t.test('a stream that cannot be played any more is given up as a whole', async (t) => {
   const house = await houseWith(t, 3);
