@@ -1,10 +1,10 @@
 // A board as it comes from the factory: a configuration, and no identity until it is claimed.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { checkIdentity, type IdentityBundle } from '../../proto/identity.ts';
 import { type AgentOptions, startAgent, stateOf, writeConfig } from './agent.ts';
+import { folderOf } from './folder.ts';
 import type { House } from './house.ts';
 import { AGENT, finished, node, type Running } from './processes.ts';
 
@@ -79,13 +79,6 @@ export class Board {
   run(options: AgentOptions = {}): Running {
     return startAgent(this.#t, this, { ...this.#options, ...options });
   }
-}
-
-/** A folder of a test, removed after it. */
-export function folderOf(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'lenscap-board-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 /** The owner makes a setup code. */

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { decodeSetupCode, encodeSetupCode } from '../../proto/setup-code.ts';
 import { IN_1970 } from '../in-1970.ts';
-import { Board, claimState, folderOf, newClaim } from './board.ts';
+import { Board, claimState, newClaim } from './board.ts';
+import { folderOf } from './folder.ts';
 import { House } from './house.ts';
 import { eventually, finished } from './processes.ts';
 

@@ -60,11 +60,7 @@ t.test(
   'files that are absent, no JSON, or a secret in the wrong place are named, not quoted',
   async (t) => {
     const secret = readFileSync(camera.file, 'utf8');
-    for (const path of [
-      join(house.folder, 'nowhere.json'),
-      file('broken.json', '{"identity": '),
-      house.folder,
-    ]) {
+    for (const path of [join(house.folder, 'nowhere.json'), file('broken.json', '{"identity": ')]) {
       const { code, err } = await finished(node(AGENT, 'run', '--config', path));
       t.equal(code, 78, path);
       t.match(err, path);
@@ -89,9 +85,7 @@ t.test(
     const bundle: { deviceId: string; privateKey: string } = JSON.parse(whole);
     for (const damaged of [
       whole.slice(0, 100),
-      JSON.stringify({ ...bundle, deviceId: 'cam-aaaaaaaaaaaaaaaa' }),
       JSON.stringify({ ...bundle, privateKey: bundle.privateKey.replace(/[A-Z]{3}/g, 'AAA') }),
-      JSON.stringify({ ...bundle, surplus: 1 }),
     ]) {
       writeFileSync(camera.file, damaged);
       const { code, err } = await finished(node(AGENT, 'run', '--config', config));

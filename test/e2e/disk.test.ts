@@ -46,7 +46,10 @@ const run = new Run(epoch);
 const acked: string[] = [];
 let waiting = run.next(SEGMENT);
 let device = await TestDevice.connect(camera.bundle);
-t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
+t.match(await device.publish('stream', run.streamPayload), {
+  outcome: 'acked',
+  codes: { length: 0 },
+});
 
 /** Sends until it is refused; returns the refusal. */
 async function fill() {
@@ -142,13 +145,16 @@ t.test('with room again all goes on, also after a restart', async (t) => {
   const now = await house.grant(camera.id, 'video');
   const fresh = new Run(now);
   device = await TestDevice.connect(camera.bundle);
-  t.match(await device.publish('stream', fresh.streamPayload), { outcome: 'acked', codes: [] });
+  t.match(await device.publish('stream', fresh.streamPayload), {
+    outcome: 'acked',
+    codes: { length: 0 },
+  });
   t.match(await device.publish('segment', fresh.next(10_000).payload), {
     outcome: 'acked',
-    codes: [],
+    codes: { length: 0 },
   });
   await eventually('it is there', async () => (await storedHashes()).length === acked.length - 1);
-  t.match(await house.verify(), { code: 0, faults: [] });
+  t.match(await house.verify(), { code: 0, faults: { length: 0 } });
   const used = execFileSync('df', ['--output=used', '-BM', disk]).toString().split('\n')[1]?.trim();
   t.comment(`${used} used of ${DISK_MB} MB`);
 });

@@ -7,7 +7,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { encodeLabelCode } from '../../proto/setup-code.ts';
-import { Board, folderOf } from './board.ts';
+import { Board } from './board.ts';
+import { folderOf } from './folder.ts';
 import { House } from './house.ts';
 import { eventually } from './processes.ts';
 

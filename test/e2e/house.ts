@@ -10,6 +10,7 @@ import { revokeDevice } from '../../broker/operator/devices.ts';
 import { addAccount, addDevice, verify, withInstallation } from '../../broker/operator.ts';
 import type { Report } from '../../broker/store/findings.ts';
 import { checkIdentity, type IdentityBundle } from '../../proto/identity.ts';
+import { folderOf } from './folder.ts';
 import { finished, node, type Options, Running, SERVER } from './processes.ts';
 
 const EMAIL = 'owner@example.org';
@@ -79,11 +80,11 @@ export class House {
     this.#mqttPort = mqttPort;
   }
 
-  /** Makes the data folder (in the test's own folder if absent), starts the server, adds the owner. */
+  /** Makes the data folder (in a folder of the test if absent), starts the server, adds the owner. */
   static async open(
     t: Test,
     settings: Settings = {},
-    folder = join(t.testdir(), 'data'),
+    folder = join(folderOf(t), 'data'),
   ): Promise<House> {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const port = await freePort();

@@ -83,5 +83,5 @@ t.test('ended and started without a free byte, it serves its owner', async (t) =
     t.ok(await sender.tryOne(), 'there is room again');
     await isSound(t);
   }
-  t.match(await house.verify(), { code: 0, faults: [], leftOver: [] });
+  t.match(await house.verify(), { code: 0, faults: { length: 0 }, leftOver: { length: 0 } });
 });

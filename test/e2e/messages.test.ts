@@ -17,7 +17,10 @@ const otherEpoch = await house.grant(other.id, 'video', 'audio');
 const witness = await Witness.begin(other.bundle);
 let device = await TestDevice.connect(camera.bundle);
 const run = new Run(epoch);
-t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
+t.match(await device.publish('stream', run.streamPayload), {
+  outcome: 'acked',
+  codes: { length: 0 },
+});
 const stored: string[] = [];
 
 /** A test after which the rest goes on, and only what was right is stored. */
@@ -34,7 +37,10 @@ function attempt(name: string, act: (t: Test) => Promise<void>): void {
 /** A good one, stored. */
 async function store(t: Test, from = run) {
   const segment = from.next();
-  t.match(await device.publish('segment', segment.payload), { outcome: 'acked', codes: [] });
+  t.match(await device.publish('segment', segment.payload), {
+    outcome: 'acked',
+    codes: { length: 0 },
+  });
   stored.push(Buffer.from(segment.header.sha256).toString('hex'));
   return segment;
 }
@@ -65,7 +71,7 @@ async function cutOff(
   if (device.isClosed) device = await TestDevice.connect(camera.bundle);
   t.match(
     await device.publish(noun, payload),
-    { outcome: 'closed', codes: [] },
+    { outcome: 'closed', codes: { length: 0 } },
     `${noun}: ${what}`,
   );
 }
@@ -163,8 +169,14 @@ attempt(
     const answer = await device.publish('segment', segment.payload);
     t.match(answer, { outcome: 'acked', codes: ['STREAM_UNKNOWN'], verdicts: [{ erase: false }] });
     t.notOk(device.isClosed);
-    t.match(await device.publish('stream', fresh.streamPayload), { outcome: 'acked', codes: [] });
-    t.match(await device.publish('segment', segment.payload), { outcome: 'acked', codes: [] });
+    t.match(await device.publish('stream', fresh.streamPayload), {
+      outcome: 'acked',
+      codes: { length: 0 },
+    });
+    t.match(await device.publish('segment', segment.payload), {
+      outcome: 'acked',
+      codes: { length: 0 },
+    });
     stored.push(Buffer.from(segment.header.sha256).toString('hex'));
   },
 );
@@ -180,7 +192,7 @@ attempt(
   async (t) => {
     const { payload, header } = await store(t);
     for (let i = 0; i < 3; i++)
-      t.match(await device.publish('segment', payload), { outcome: 'acked', codes: [] });
+      t.match(await device.publish('segment', payload), { outcome: 'acked', codes: { length: 0 } });
     const { media, header: fresh } = run.next();
     const replayed = Segment.encode(
       wireOf({ ...fresh, chunkBytes: [media.length], media }, { sequence: header.sequence }),
@@ -196,7 +208,10 @@ attempt(
 attempt(
   'a stream again is acknowledged; with another init, epoch or scopes it is refused',
   async (t) => {
-    t.match(await device.publish('stream', run.streamPayload), { outcome: 'acked', codes: [] });
+    t.match(await device.publish('stream', run.streamPayload), {
+      outcome: 'acked',
+      codes: { length: 0 },
+    });
     const { stream } = run;
     await refused(
       t,
@@ -227,7 +242,7 @@ attempt('a segment has to name all scopes of its stream', async (t) => {
   const sound = new Run(otherEpoch, { scopes: ['video', 'audio'], tracks });
   t.match(await witness.device.publish('stream', sound.streamPayload), {
     outcome: 'acked',
-    codes: [],
+    codes: { length: 0 },
   });
   const { payload } = sound.next(4096, { scopes: ['video'] });
   t.match(await witness.device.publish('segment', payload), { codes: ['DECODE_INVALID'] });
@@ -251,7 +266,10 @@ attempt('what was captured before the consent now in force is refused', async (t
   await refused(t, 'stream', new Run(epoch).streamPayload, 'CONSENT_MISSING');
   await refused(t, 'gap', gapPayload(epoch), 'CONSENT_MISSING');
   const fresh = new Run(now);
-  t.match(await device.publish('stream', fresh.streamPayload), { outcome: 'acked', codes: [] });
+  t.match(await device.publish('stream', fresh.streamPayload), {
+    outcome: 'acked',
+    codes: { length: 0 },
+  });
   await store(t, fresh);
 });
 
@@ -309,6 +327,6 @@ attempt('a stream whose init is too large or missing is refused', async (t) => {
 
 t.test('store and ledger are whole after all this', async (t) => {
   const report = await house.verify();
-  t.match(report, { code: 0, faults: [], leftOver: [] });
+  t.match(report, { code: 0, faults: { length: 0 }, leftOver: { length: 0 } });
   t.equal(report.segments, witness.stored + stored.length);
 });

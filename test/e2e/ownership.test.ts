@@ -45,7 +45,7 @@ for (const recordings of ['keep', 'delete'] as const)
       async () => (await house.device(board.id)).connected,
     );
     t.equal(await agent.kill('SIGTERM'), 0);
-    t.match(await house.check(), { faults: [] });
+    t.match(await house.check(), { faults: { length: 0 } });
   });
 
 t.test('a camera that is off when it is released forgets when it comes back', async (t) => {
@@ -67,7 +67,7 @@ t.test('a reset ends all grants on the server too, with or without an agent runn
     t.equal(code, 0, err);
     await eventually('the board is empty', () => board.files.length === 0);
     await eventually('the server knows', async () => (await house.device(id)).state === 'released');
-    t.match(await house.device(id), { cap: 'on', scopes: [] });
+    t.match(await house.device(id), { cap: 'on', scopes: { length: 0 } });
     if (isRunning) {
       await agent.says(/no identity yet/);
       t.notOk(isCapturing(agent));
@@ -96,7 +96,7 @@ t.test(
     cpSync(board.stateDir, twin.stateDir, { recursive: true });
     const copy = twin.run();
     await eventually('it is suspended', async () => (await house.device(id)).state === 'suspended');
-    t.match(await house.device(id), { stateReason: 'clone', cap: 'on', scopes: [] });
+    t.match(await house.device(id), { stateReason: 'clone', cap: 'on', scopes: { length: 0 } });
     await eventually('both are cut off', async () => !(await house.device(id)).connected);
     for (const one of [agent, copy]) await one.says(/IDENTITY_REFUSED/);
     await copy.kill('SIGKILL');

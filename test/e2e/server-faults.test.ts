@@ -47,7 +47,7 @@ t.test('ended with segments in flight, it has what it acknowledged; the rest com
   await sending;
   t.ok(sender.connections > rounds, `${sender.connections} connections`);
   await isSound(t);
-  t.match(await house.check(), { faults: [], leftOver: [] });
+  t.match(await house.check(), { faults: { length: 0 }, leftOver: { length: 0 } });
 });
 
 t.test('a disk on which each sync takes 200 ms: slower, and nothing else', async (t) => {
@@ -103,7 +103,7 @@ t.test('a clock that jumps by hours, back and forth, while it takes in', async (
   t.equal(sender.connections, connections, 'on one connection all the time');
   const hours = new Set((await house.stored(sender.camera.id)).segments.map(hourOf));
   t.ok(hours.size >= 4, 'by when it was taken in: as the clock said');
-  t.match(await house.check(), { faults: [], leftOver: [] });
+  t.match(await house.check(), { faults: { length: 0 }, leftOver: { length: 0 } });
   t.equal(await house.server.kill('SIGTERM'), 0);
   await house.start();
   await sender.send(1);
@@ -173,7 +173,7 @@ t.test('garbage from an admitted device reaches nobody else', async (t) => {
   t.ok(grownMb < 100, `memory grew by ${Math.round(grownMb)} MB`);
   t.same(await rogue.faults(house), [], 'nothing of it is stored');
   await rogue.send(1);
-  t.match(await house.check(), { faults: [] });
+  t.match(await house.check(), { faults: { length: 0 } });
 });
 
 t.test('a repair wants the server stopped; a start mends what a crash left', async (t) => {
@@ -186,7 +186,7 @@ t.test('a repair wants the server stopped; a start mends what a crash left', asy
   t.equal((await house.check()).leftOver.length, 1);
   await house.start();
   await house.server.says(/"removed":1.*without a row/);
-  t.match(await house.check(), { faults: [], leftOver: [] });
+  t.match(await house.check(), { faults: { length: 0 }, leftOver: { length: 0 } });
 });
 
 t.test('what is lost is named, left alone, and at last a gap that the owner sees', async (t) => {
@@ -199,8 +199,12 @@ t.test('what is lost is named, left alone, and at last a gap that the owner sees
   t.match(found.out, /^to do about object_missing: restore it from a backup/m);
   const given = await house.verb('verify', '--repair', '--accept-loss', '--json');
   t.equal(given.code, 0);
-  t.match(JSON.parse(given.out), { faults: [], mended: [/^noted as lost: segment/], remedies: [] });
-  t.match(await house.check(), { faults: [], leftOver: [] });
+  t.match(JSON.parse(given.out), {
+    faults: { length: 0 },
+    mended: [/^noted as lost: segment/],
+    remedies: { length: 0 },
+  });
+  t.match(await house.check(), { faults: { length: 0 }, leftOver: { length: 0 } });
   await house.start();
   const { gaps } = await house.stored(sender.camera.id);
   t.match(gaps, [{ reason: 'store_lost', code: 'STORE_CORRUPT', durationUs: 100_000 }]);

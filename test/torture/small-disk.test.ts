@@ -27,7 +27,16 @@ const house = await House.open(t);
 const source = await makeFootage(house.folder);
 const common = { source, audio: 'none', segment: { durationMs: GOP_MS } } as const;
 const evidence: Evidence[] = [];
-let small = '';
+
+/** Added one after another, since each change of the house is made alone. */
+function added(name: string, spool: object): Promise<WatchedCamera> {
+  const options = { ...common, spool: { flushAfterMs: FLUSH_AFTER_MS, ...spool } };
+  return WatchedCamera.add(t, house, name, options);
+}
+
+const small = await added('small', { maxBytes: 64 << 20 });
+const worn = await added('worn', { durability: 'always' });
+const locked = await added('locked', {});
 
 async function healthOf(camera: WatchedCamera): Promise<string | undefined> {
   const path = `/api/devices/${camera.id}`;
@@ -78,11 +87,7 @@ async function fillUp(camera: WatchedCamera, disk: SmallDisk): Promise<FolderWat
   return watch;
 }
 
-t.test('a state folder of 4 MB: full, and on flash when there is room', async (t) => {
-  const spool = { maxBytes: 64 << 20, flushAfterMs: FLUSH_AFTER_MS };
-  const camera = await WatchedCamera.add(t, house, 'small', { ...common, spool });
-  small = camera.id;
-  const disk = SmallDisk.mount(t, camera.stateFolder, DISK_BYTES);
+async function smallFolder(t: Test, camera: WatchedCamera, disk: SmallDisk): Promise<void> {
   await camera.grant('video');
   camera.start();
   for (let round = 0; round < ROUNDS; round++) {
@@ -94,12 +99,9 @@ t.test('a state folder of 4 MB: full, and on flash when there is room', async (t
   t.equal(await camera.stop('SIGTERM'), 0);
   const { account } = await judged(t, camera);
   t.ok('lost spool_full' in totalsOf(account), 'what was given up for room is told');
-});
+}
 
-t.test('a flash that turns read-only: in memory, told, and back', async (t) => {
-  const spool = { durability: 'always', flushAfterMs: FLUSH_AFTER_MS };
-  const camera = await WatchedCamera.add(t, house, 'worn', { ...common, spool });
-  const disk = SmallDisk.mount(t, camera.spoolFolder, 4 * DISK_BYTES);
+async function readOnly(t: Test, camera: WatchedCamera, disk: SmallDisk): Promise<void> {
   await camera.grant('video', 'device_info');
   camera.start();
   for (let round = 0; round < ROUNDS; round++) {
@@ -124,20 +126,15 @@ t.test('a flash that turns read-only: in memory, told, and back', async (t) => {
   const { account } = await judged(t, camera);
   const lost = account.filter(({ kind }) => kind === 'lost');
   t.strictSame(lost, [], 'nothing was given up');
-});
+}
 
-t.test('what was withdrawn while the flash was read-only is erased when it can be', async (t) => {
-  const spool = { flushAfterMs: FLUSH_AFTER_MS };
-  const camera = await WatchedCamera.add(t, house, 'locked', { ...common, spool });
-  const disk = SmallDisk.mount(t, camera.spoolFolder, 4 * DISK_BYTES);
+async function withdrawnReadOnly(t: Test, camera: WatchedCamera, disk: SmallDisk): Promise<void> {
   await camera.grant('video');
   camera.start();
   await camera.recordsOn();
   camera.cut();
-  await eventually(
-    'it is on flash',
-    () => camera.segmentsOnFlash() >= 2 + Math.floor(random() * 3),
-  );
+  const wanted = 2 + Math.floor(random() * 3);
+  await eventually('it is on flash', () => camera.segmentsOnFlash() >= wanted);
   await disk.setWritable(false);
   const epoch = await camera.withdraw();
   camera.mend();
@@ -150,10 +147,28 @@ t.test('what was withdrawn while the flash was read-only is erased when it can b
   await camera.recordsOn();
   t.equal(await camera.stop('SIGTERM'), 0);
   await judged(t, camera);
+}
+
+t.test('cameras whose flash is full, or fails', async (t) => {
+  const smallDisk = SmallDisk.mount(t, small.stateFolder, DISK_BYTES);
+  const wornDisk = SmallDisk.mount(t, worn.spoolFolder, 4 * DISK_BYTES);
+  const lockedDisk = SmallDisk.mount(t, locked.spoolFolder, 4 * DISK_BYTES);
+  t.jobs = 3;
+  await Promise.all([
+    t.test('a state folder of 4 MB: full, and on flash when there is room', (t) =>
+      smallFolder(t, small, smallDisk),
+    ),
+    t.test('a flash that turns read-only: in memory, told, and back', (t) =>
+      readOnly(t, worn, wornDisk),
+    ),
+    t.test('what was withdrawn while the flash was read-only is erased when it can be', (t) =>
+      withdrawnReadOnly(t, locked, lockedDisk),
+    ),
+  ]);
 });
 
 t.test('what is stored is whole, and decodes', async (t) => {
-  t.match(await house.verify(), { code: 0, faults: [] });
+  t.match(await house.verify(), { code: 0, faults: { length: 0 } });
   t.equal(evidence.length, 3);
-  t.equal(await decodingFaults(house, small, false), '');
+  t.equal(await decodingFaults(house, small.id, false), '');
 });
