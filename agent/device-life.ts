@@ -175,7 +175,14 @@ export class DeviceLife {
       random,
       grantTimeoutMs: GRANT_TIMEOUT_MS,
       errands: [
-        new Anchoring({ clock, time, bootId: this.#bootId, media: this.#mediaClock, log }),
+        new Anchoring({
+          clock,
+          time,
+          bootId: this.#bootId,
+          media: this.#mediaClock,
+          gate: this.#gate,
+          log,
+        }),
         new Renewal({ identityPath, stateDir, credentials, time, log, random }),
         new ReleaseOrder({ identity, log, onRelease }),
         new Info({ gate: this.#gate, agentVersion: readVersion(), log }),

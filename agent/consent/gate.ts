@@ -26,7 +26,7 @@ export interface Captured {
 export type Accepted =
   /** In force and on disk. */
   | { readonly outcome: 'applied'; readonly epoch: number }
-  /** Obeyed where it narrows; what it widens waits until it can be saved. */
+  /** Obeyed where it narrows, but not on disk, or not erased yet; what it widens waits until it is. */
   | { readonly outcome: 'unsaved'; readonly epoch: number }
   /** Not valid, or older than what is known. Nothing changed. */
   | { readonly outcome: 'ignored' };
@@ -37,7 +37,7 @@ export interface GateDeps {
   readonly clock: Clock;
   readonly log: Logger;
   /** Erases whatever waits to be sent and may no longer be kept. */
-  readonly retain: (mayKeep: (item: Captured) => boolean) => void;
+  readonly retain: (mayKeep: (item: Captured) => boolean) => boolean;
   /** Told of the time in each grant whose signature was verified. Absent: nobody. */
   readonly onSigned?: (issuedAtUs: number) => void;
 }
@@ -53,6 +53,7 @@ export class Gate {
   readonly #listeners = new Set<() => void>();
   #state: State | null = null;
   #highestEpoch = 0;
+  #owesErasure = false;
   /** When the grant in force was last saved by this run. */
   #savedMonoUs = Number.NEGATIVE_INFINITY;
   #permit: Permit | null = null;
@@ -64,7 +65,7 @@ export class Gate {
     this.#deps = deps;
     this.#restore();
     // What an erasure before a restart did not get to.
-    if (this.#state !== null) deps.retain((item) => this.mayKeep(item));
+    if (this.#state !== null) this.#erase();
     this.#settle();
     if (this.#permit === null) deps.log.info({ cap: 'on' }, 'the lens cap is on');
   }
@@ -149,6 +150,16 @@ export class Gate {
       log.warn({ code: toLenscapError(error).code }, toLenscapError(error).message);
       return { outcome: 'ignored' };
     }
+    const accepted = this.#judge(grant, payload);
+    if (this.#owesErasure) this.#erase();
+    // Who withdraws is told that it was obeyed when nothing of it is left.
+    return this.#owesErasure && accepted.outcome === 'applied'
+      ? { ...accepted, outcome: 'unsaved' }
+      : accepted;
+  }
+
+  #judge(grant: Grant, payload: Uint8Array): Accepted {
+    const { log } = this.#deps;
     const decision = decide(this.#state, this.#highestEpoch, grant);
     switch (decision.kind) {
       case 'stale':
@@ -191,7 +202,12 @@ export class Gate {
     if (this.#state === null || kept.size === this.#state.since.size) return;
     this.#state = { ...this.#state, since: kept };
     this.#settle();
-    this.#deps.retain((item) => this.mayKeep(item));
+    this.#erase();
+  }
+
+  /** Erases what may not be kept; what the flash does not let go of is owed. */
+  #erase(): void {
+    this.#owesErasure = !this.#deps.retain((item) => this.mayKeep(item));
   }
 
   #change(grant: Grant, payload: Uint8Array): Accepted {
@@ -205,7 +221,7 @@ export class Gate {
     const isFirst = this.#state === null;
     this.#obey(grant);
     // Without a grant on disk nobody could judge what an earlier run left.
-    if (isFirst) this.#deps.retain((item) => this.mayKeep(item));
+    if (isFirst) this.#erase();
     return { outcome: 'applied', epoch };
   }
 

@@ -1,12 +1,12 @@
 // What waits, in order: a list of which the middle can be taken out. INVARIANT: numbers only grow
 // along the list, and an entry that was taken out says so.
+import type { RecordId } from './record.ts';
 import type { Captured, SpoolItem } from './spool.ts';
 
 export type Waiting = Exclude<SpoolItem, { kind: 'stream' }>;
 
 /** A record on flash that goes as soon as the Gap in its place is on flash. */
-export interface Covered {
-  readonly number: number;
+export interface Covered extends RecordId {
   readonly captured: Captured;
   readonly flashBytes: number;
 }
@@ -29,7 +29,7 @@ export interface Entry {
   flashBytes: number;
   /** `stale`: not on flash as it is now. */
   place: 'stale' | 'writing' | 'flash';
-  readonly covered: Covered[];
+  covered: Covered[];
   readonly arrivedMonoUs: number;
   isInFlight: boolean;
   /** The server may know it. */

@@ -55,6 +55,8 @@ export class Flash {
   readonly #keys: Keyring;
   readonly #inventory: Inventory;
   #lastWrite: Promise<unknown> = Promise.resolve();
+  /** Resolves when the disk has got back what was unlinked so far. */
+  #released: Promise<unknown> = Promise.resolve();
 
   private constructor(
     folder: string,
@@ -133,11 +135,11 @@ export class Flash {
    * Unlinks, and destroys a key that nothing needs any more. Unlinking is not synced: what reappears
    * after a power cut was acknowledged. Never throws.
    */
-  remove(id: RecordId): void {
-    if (this.#fault !== null) return;
-    const name = nameOf(id);
-    this.#inventory.forget([name]);
-    this.#tell(this.#unlink([name]) ?? this.#destroyKeys());
+  remove(...ids: readonly RecordId[]): void {
+    if (this.#fault !== null || ids.length === 0) return;
+    const names = ids.map(nameOf);
+    this.#inventory.forget(names);
+    this.#tell(this.#unlink(names) ?? this.#destroyKeys());
   }
 
   /**
@@ -161,8 +163,11 @@ export class Flash {
     return this.#inventory.usedBytes;
   }
 
-  /** Of the file system. @throws STORE_FAILED. */
+  /** Of the file system, after all that was removed has made its room. @throws STORE_FAILED. */
   async room(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+    // What the disk did not let go of while it failed.
+    this.#tell(this.#unlink(this.#inventory.strays));
+    await this.#released;
     try {
       const { bavail, blocks, bsize } = await statfs(this.#folder);
       return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
@@ -221,10 +226,11 @@ export class Flash {
   #unlink(names: readonly string[]): LenscapError | null {
     let fault: LenscapError | null = null;
     const unlinked = (name: string) => this.#inventory.unlinked(name);
-    unlinkFiles(this.#folder, names, unlinked, (name, error) => {
+    const released = unlinkFiles(this.#folder, names, unlinked, (name, error) => {
       this.#inventory.stray(name, 0);
       fault ??= toLenscapError(error);
     });
+    this.#released = Promise.all([this.#released, released]);
     return fault;
   }
 

@@ -9,8 +9,8 @@ import { encodeGap } from '../../proto/gap.ts';
 import { encodeStream } from '../../proto/stream.ts';
 import type { Clock } from '../clock.ts';
 import type { Covered, Entry } from './entries.ts';
-import { Flash, type NewRecord, type RecordId } from './flash.ts';
-import { missingBytes } from './flash-room.ts';
+import { Flash, type NewRecord, type RecordId, type RecordKind } from './flash.ts';
+import { isOverLimit, missingBytes } from './flash-room.ts';
 import type { HeldStream } from './held-streams.ts';
 import type { Holdings } from './holdings.ts';
 
@@ -93,15 +93,15 @@ export class Flusher {
     over.abort();
   }
 
-  /** Erases records for good; what the flash does not let go of is tried again. */
-  erase(ids: readonly RecordId[]): void {
+  /** Erases records for good; what the flash does not let go of (returns false) is tried again. */
+  erase(ids: readonly RecordId[]): boolean {
     this.#toErase.push(...ids);
     this.#eraseRest();
+    return this.#toErase.length === 0;
   }
 
   async #rest(): Promise<void> {
-    if (this.#deps.holdings.stale.length === 0 && this.#toErase.length === 0)
-      return this.#wake.promise;
+    if (!this.#deps.holdings.isAnyStale && this.#toErase.length === 0) return this.#wake.promise;
     const awake = new AbortController();
     const timer = sleep(LOOK_MS, undefined, { signal: awake.signal }).catch(() => undefined);
     await Promise.race([this.#wake.promise, timer]);
@@ -168,63 +168,87 @@ export class Flusher {
     }
   }
 
-  /** @throws STORE_FULL, STORE_FAILED. */
-  async #write(entry: Entry): Promise<void> {
-    const { holdings, flash, onMoved } = this.#deps;
-    const { item, number } = entry;
+  /**
+   * Writes an entry, if it is still the same when there is room for it.
+   * @param isForRoom it is the Gap that makes the room, and must not wait for any.
+   * @throws STORE_FULL, STORE_FAILED.
+   */
+  async #write(entry: Entry, isForRoom = false): Promise<void> {
+    const { holdings, config } = this.#deps;
+    const { item } = entry;
     const stream = holdings.streamOf(entry);
     if (stream !== undefined && !stream.isOnFlash) await this.#writeStream(stream);
+    const isWanted = () => !entry.isGone && entry.item === item;
     const record = recordOf(entry);
     // It may have gone while its stream was written.
-    if (record === undefined || entry.isGone || entry.item !== item) return;
-    const covered = [...entry.covered];
+    if (record === undefined || !isWanted()) return;
+    if (isOverLimit(record.kind, Flash.bytesOf(record), config.maxBytes))
+      return this.#giveUpAlone(entry);
     entry.place = 'writing';
     try {
-      const bytes = await this.#put(record);
-      if (entry.isGone) flash.remove({ number, kind: item.kind });
-      else if (entry.item.kind === item.kind) entry.flashBytes = bytes;
-      holdings.written(entry, item, bytes);
-      onMoved();
-      this.#uncover(entry, covered);
+      const covered = [...entry.covered];
+      const bytes = isForRoom
+        ? await this.#deps.flash.write(record)
+        : await this.#put(record, isWanted);
+      if (bytes > 0) this.#written(entry, item, bytes, covered);
     } finally {
       if (entry.place === 'writing') entry.place = 'stale';
     }
+  }
+
+  #written(entry: Entry, item: Entry['item'], bytes: number, covered: readonly Covered[]): void {
+    const { holdings, flash, onMoved } = this.#deps;
+    if (entry.isGone) flash.remove({ number: entry.number, kind: item.kind });
+    else if (entry.item.kind === item.kind) entry.flashBytes = bytes;
+    holdings.written(entry, item, bytes);
+    onMoved();
+    this.#uncover(entry, covered);
+  }
+
+  /** A segment that not even an empty spool could take; while it is in flight it may still arrive. */
+  async #giveUpAlone(entry: Entry): Promise<void> {
+    if (entry.isInFlight) return;
+    this.tellFull();
+    const gap = this.#deps.holdings.giveUp(entry, 'spool_full', 'SPOOL_FULL');
+    if (gap !== undefined) await this.#write(gap);
   }
 
   async #writeStream(held: HeldStream): Promise<void> {
     const { stream } = held.item;
     const head = encodeStream(stream);
     const id = { number: held.number, kind: 'stream' } as const;
-    await this.#put({ ...id, scopes: stream.scopes, head, media: [] });
+    const record = { ...id, scopes: stream.scopes, head, media: [] };
+    const bytes = await this.#put(record, () => !held.isGone);
     if (held.isGone) this.#deps.flash.remove(id);
-    else held.isOnFlash = true;
+    else held.isOnFlash = bytes > 0;
   }
 
-  /** @throws STORE_FULL, STORE_FAILED. */
-  async #put(record: NewRecord): Promise<number> {
-    const bytes = Flash.bytesOf(record);
-    if (record.kind === 'segment') await this.#makeRoom(bytes);
-    return this.#deps.flash.write(record);
+  /** Returns the bytes on flash; 0 when it was not wanted any more. @throws STORE_FULL, STORE_FAILED. */
+  async #put(record: NewRecord, isWanted: () => boolean): Promise<number> {
+    await this.#makeRoom(record.kind, Flash.bytesOf(record));
+    // Consent to it may have been withdrawn meanwhile.
+    return isWanted() ? this.#deps.flash.write(record) : 0;
   }
 
   /** The Gap is on flash, so the records in its place may go. */
   #uncover(entry: Entry, covered: readonly Covered[]): void {
-    for (const one of covered) {
-      const index = entry.covered.indexOf(one);
-      if (index < 0) continue;
-      entry.covered.splice(index, 1);
-      this.#deps.flash.remove({ number: one.number, kind: 'segment' });
-    }
+    const there = new Set(entry.covered);
+    const gone = covered.filter((one) => there.delete(one));
+    entry.covered = [...there];
+    this.#deps.flash.remove(...gone);
   }
 
   /** Gives up the oldest on flash until there is room. @throws STORE_FULL when there is nothing more. */
-  async #makeRoom(bytes: number): Promise<void> {
+  async #makeRoom(kind: RecordKind, bytes: number): Promise<void> {
     const { config, flash } = this.#deps;
     for (;;) {
+      const room = await flash.room();
       const usedBytes = flash.usedBytes();
-      const missing = missingBytes(bytes, config.maxBytes, usedBytes, await flash.room());
+      const missing = missingBytes(kind, bytes, config.maxBytes, usedBytes, room);
       if (missing === 0) return;
-      if (!(await this.#giveUpOldest(missing)))
+      if (await this.#giveUpOldest(missing)) continue;
+      const isCrowded = kind === 'gap' && isOverLimit(kind, usedBytes + bytes, config.maxBytes);
+      if (!isCrowded || !(await this.#joinGaps()))
         throw new LenscapError(
           'STORE_FULL',
           `the spool lacks ${missing} bytes and has nothing to give up; free some room for it`,
@@ -248,13 +272,23 @@ export class Flusher {
     return gaps.size > 0;
   }
 
-  /** On a disk that is full to the last byte the Gap waits in memory for the room that it makes. */
+  /** Where Gaps alone fill the spool. Returns whether two of them became one. */
+  async #joinGaps(): Promise<boolean> {
+    const gap = this.#deps.holdings.joinOldestGaps();
+    if (gap === undefined) return false;
+    this.tellFull();
+    await this.#writeGap(gap);
+    return true;
+  }
+
+  /** On a disk that is full to the last byte the Gap comes to be in the room that it makes. */
   async #writeGap(gap: Entry): Promise<void> {
     try {
-      await this.#write(gap);
+      await this.#write(gap, true);
     } catch (error) {
       if (toLenscapError(error, 'STORE_FAILED').code !== 'STORE_FULL') throw error;
-      this.#uncover(gap, [...gap.covered]);
+      this.#uncover(gap, gap.covered);
+      await this.#write(gap, true);
     }
   }
 

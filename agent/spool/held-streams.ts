@@ -27,19 +27,17 @@ export class HeldStreams {
     this.#onGone = onGone;
   }
 
-  add(number: number, id: number, stream: Stream, isOnFlash: boolean): void {
+  /** A new one; the one before it is kept only for what waits of it. */
+  add(number: number, id: number, stream: Stream): void {
     const before = this.#newest;
     this.#newest = stream.streamId;
-    this.#byId.set(stream.streamId, {
-      number,
-      item: { kind: 'stream', id, stream },
-      state: 'queued',
-      segments: 0,
-      cover: null,
-      isOnFlash,
-      isGone: false,
-    });
+    this.#hold(number, id, stream, false);
     if (before !== undefined) this.#dropUnused(before);
+  }
+
+  /** One that an earlier run left, kept at least until settle(). */
+  restore(number: number, id: number, stream: Stream): void {
+    this.#hold(number, id, stream, true);
   }
 
   get(streamId: string): HeldStream | undefined {
@@ -70,9 +68,8 @@ export class HeldStreams {
     this.#dropUnused(streamId);
   }
 
-  /** What was read from flash and has no segments left is not the newest one. */
+  /** All that an earlier run left is known: its streams without segments go. */
   settle(): void {
-    this.#newest = undefined;
     for (const streamId of [...this.#byId.keys()]) this.#dropUnused(streamId);
   }
 
@@ -85,6 +82,18 @@ export class HeldStreams {
     if (this.#newest === streamId) this.#newest = undefined;
     held.isGone = true;
     this.#onGone(held);
+  }
+
+  #hold(number: number, id: number, stream: Stream, isOnFlash: boolean): void {
+    this.#byId.set(stream.streamId, {
+      number,
+      item: { kind: 'stream', id, stream },
+      state: 'queued',
+      segments: 0,
+      cover: null,
+      isOnFlash,
+      isGone: false,
+    });
   }
 
   #dropUnused(streamId: string): void {

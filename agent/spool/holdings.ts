@@ -5,7 +5,7 @@ import type { ErrorCode } from '../../proto/errors.ts';
 import type { Gap, GapReason } from '../../proto/gap.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { Clock } from '../clock.ts';
-import { type Entry, EntryList, type Parts } from './entries.ts';
+import { type Covered, type Entry, EntryList, type Parts } from './entries.ts';
 import type { Flash, RecordId } from './flash.ts';
 import { type HeldStream, HeldStreams } from './held-streams.ts';
 import { continues, gapOver, joined, type Stretch } from './lost-stretch.ts';
@@ -48,7 +48,7 @@ export class Holdings {
       if (held.isOnFlash) deps.flash.remove({ number: held.number, kind: 'stream' });
     });
     for (const { number, stream } of found.streams)
-      this.streams.add(number, this.#newId(), stream, true);
+      this.streams.restore(number, this.#newId(), stream);
     for (const entry of found.entries) this.#takeOver(entry);
     this.streams.settle();
   }
@@ -63,13 +63,26 @@ export class Holdings {
     return [...this.#stale].sort((one, other) => one.number - other.number);
   }
 
+  /** The oldest of them that `isMeant` says. */
+  oldestStale(isMeant: (item: Entry['item']) => boolean): Entry | undefined {
+    let oldest: Entry | undefined;
+    for (const entry of this.#stale)
+      if (isMeant(entry.item) && entry.number < (oldest?.number ?? Number.POSITIVE_INFINITY))
+        oldest = entry;
+    return oldest;
+  }
+
+  get isAnyStale(): boolean {
+    return this.#stale.size > 0;
+  }
+
   /** Where the newest ends that was ever handed in; undefined when nothing was. */
   get newest(): Safe | undefined {
     return this.#newest;
   }
 
   addStream(stream: Stream): void {
-    this.streams.add(this.#newNumber(), this.#newId(), stream, false);
+    this.streams.add(this.#newNumber(), this.#newId(), stream);
   }
 
   addSegment(note: SegmentNote, bootId: string, parts: Parts): Entry {
@@ -105,7 +118,7 @@ export class Holdings {
     const { flash } = this.#deps;
     const { number, item, covered } = entry;
     if (hasRecord(entry)) flash.remove({ number, kind: item.kind });
-    for (const one of covered) flash.remove({ number: one.number, kind: 'segment' });
+    flash.remove(...covered);
   }
 
   /** Drops all that may not be kept; returns its records on flash, which are to be erased. */
@@ -130,7 +143,7 @@ export class Holdings {
     if (item.kind !== 'segment') return undefined;
     const bootId = this.streamOf(entry)?.item.stream.bootId ?? this.#deps.bootId;
     const gap = gapOver({ ...item.header, bootId }, reason, code);
-    const covered = hasRecord(entry) ? [{ number, captured, flashBytes }] : [];
+    const covered = hasRecord(entry) ? [{ number, kind: item.kind, captured, flashBytes }] : [];
     if (previous?.item.kind === 'gap' && !previous.wasSent && continues(previous.item.gap, gap)) {
       this.#forget(entry);
       const grown = { ...previous.item, gap: joined(previous.item.gap, gap) };
@@ -148,24 +161,31 @@ export class Holdings {
     return entry;
   }
 
-  /** The oldest two Gaps become one, of the later's end. Returns whether there were two. */
-  joinOldestGaps(): boolean {
+  /**
+   * The oldest two Gaps that follow each other in one boot become one, to the later's end. Returns the
+   * entry that holds it; undefined when there are no two.
+   */
+  joinOldestGaps(): Entry | undefined {
     let first: Entry | undefined;
     for (const entry of this.entries) {
-      if (entry.item.kind !== 'gap' || entry.isInFlight) continue;
-      if (first?.item.kind !== 'gap') {
+      const { item, number, captured, flashBytes } = entry;
+      if (item.kind !== 'gap' || entry.isInFlight) continue;
+      // Between boots there is no order of monotonic times.
+      if (first?.item.kind !== 'gap' || first.item.gap.bootId !== item.gap.bootId) {
         first = entry;
         continue;
       }
-      const gap = { ...joined(first.item.gap, entry.item.gap), ...GIVEN_UP };
+      // By an id of its own, since the server may know the first one as it was.
+      const gap = gapOver(joined(first.item.gap, item.gap), 'spool_full', 'SPOOL_FULL');
       this.entries.replace(first, { kind: 'gap', id: this.#newId(), gap });
-      first.covered.push(...entry.covered.splice(0));
+      const own = hasRecord(entry) ? [{ number, kind: item.kind, captured, flashBytes }] : [];
+      first.covered = [...first.covered, ...entry.covered, ...own];
       first.wasSent = false;
       this.#makeStale(first);
-      this.remove(entry);
-      return true;
+      this.#forget(entry);
+      return first;
     }
-    return false;
+    return undefined;
   }
 
   #takeOver(found: RestoredEntry): void {
@@ -218,21 +238,21 @@ export class Holdings {
   }
 
   #dropIfForbidden(entry: Entry, mayKeep: (item: Captured) => boolean): RecordId[] {
-    const { item, number } = entry;
-    const gone = entry.covered
-      .filter(({ captured }) => !mayKeep(captured))
-      .map((covered): RecordId => ({ number: covered.number, kind: 'segment' }));
-    const kept = entry.covered.filter(({ captured }) => mayKeep(captured));
-    entry.covered.splice(0, entry.covered.length, ...kept);
+    const { item, number, covered } = entry;
     const isOrphan = item.kind === 'segment' && this.streamOf(entry) === undefined;
-    if (!isOrphan && mayKeep(entry.captured)) return gone;
+    if (!isOrphan && mayKeep(entry.captured)) {
+      const isKept = ({ captured }: Covered) => mayKeep(captured);
+      entry.covered = covered.filter(isKept);
+      return covered.filter((one) => !isKept(one));
+    }
     const own: RecordId[] = hasRecord(entry) ? [{ number, kind: item.kind }] : [];
     this.#forget(entry);
-    return [...gone, ...own];
+    return [...covered, ...own];
   }
 
   #makeStale(entry: Entry): void {
-    entry.place = 'stale';
+    // A write under way ends by itself, and has to be known until then.
+    if (entry.place !== 'writing') entry.place = 'stale';
     this.#stale.add(entry);
   }
 
@@ -253,7 +273,6 @@ export class Holdings {
   }
 }
 
-const GIVEN_UP = { reason: 'spool_full', code: 'SPOOL_FULL' } as const;
 const BLANK = {
   parts: null,
   memoryBytes: 0,

@@ -46,29 +46,35 @@ export function joined(first: Gap, second: Gap): Gap {
 }
 
 /**
- * The time of `count` segments that cannot be read any more, between what is known before and after
- * them; rather too long than too short, since what is stored counts before any Gap. Null when nothing
- * is known.
- * @param usualUs length of a segment, where no neighbour tells it.
+ * The time of segments that cannot be read any more, between what is known before and after them;
+ * rather too long than too short, since what is stored counts before any Gap. Null when nothing is known.
+ * @param guessUs how long they were, where the neighbours do not tell it.
  */
 export function unreadable(
   before: Stretch | undefined,
   after: Stretch | undefined,
-  count: number,
-  usualUs: number,
+  guessUs: number,
 ): Stretch | null {
-  if (before === undefined) return after === undefined ? null : aheadOf(after, count, usualUs);
+  if (before === undefined) return after === undefined ? null : aheadOf(after, guessUs);
   const startMonoUs = before.startMonoUs + before.durationUs;
   const startAtUs = before.startAtUs + before.durationUs;
-  const isSameBoot = before.bootId === after?.bootId;
-  const betweenUs = isSameBoot ? after.startMonoUs - startMonoUs : 0;
-  const guessUs = count * Math.max(before.durationUs, usualUs);
+  const betweenUs = distanceUs(before.bootId, startMonoUs, startAtUs, after);
   const durationUs = betweenUs > 0 ? betweenUs : guessUs;
   return { ...before, startMonoUs, startAtUs, durationUs };
 }
 
-function aheadOf(after: Stretch, count: number, usualUs: number): Stretch {
-  const guessUs = count * Math.max(after.durationUs, usualUs);
+/** Between boots only the wall clocks can be compared. 0 when there is nothing after it. */
+function distanceUs(
+  bootId: string,
+  startMonoUs: number,
+  startAtUs: number,
+  after: Stretch | undefined,
+): number {
+  if (after === undefined) return 0;
+  return after.bootId === bootId ? after.startMonoUs - startMonoUs : after.startAtUs - startAtUs;
+}
+
+function aheadOf(after: Stretch, guessUs: number): Stretch {
   const durationUs = Math.max(1, Math.min(guessUs, after.startMonoUs));
   return {
     ...after,

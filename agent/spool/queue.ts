@@ -46,6 +46,8 @@ export class SpoolQueue implements Spool {
   readonly #listeners = new Set<() => void>();
   #toldSafeUs = Number.NEGATIVE_INFINITY;
   #lookedForAgeUs: number;
+  /** The oldest that only memory held when that was looked for. */
+  #unsafe: Entry | undefined;
 
   /** Takes over what an earlier run left on flash. */
   constructor(deps: SpoolQueueDeps) {
@@ -56,8 +58,7 @@ export class SpoolQueue implements Spool {
     const payload = (id: number) => this.#payload(id);
     this.#holdings = new Holdings({ ...deps, payload }, found);
     this.lastEnd = this.#holdings.newest ?? null;
-    for (const { number, kind } of opened.damaged)
-      if (kind === 'stream') flash.remove({ number, kind });
+    flash.remove(...found.useless);
     this.#tellRestored();
     this.#flusher = new Flusher({
       ...deps,
@@ -116,7 +117,7 @@ export class SpoolQueue implements Spool {
     const { entries, streams } = this.#holdings;
     const entry = entries.byItem(id);
     if (entry !== undefined) this.#holdings.remove(entry);
-    const held = streams.byItem(id);
+    const held = entry === undefined ? streams.byItem(id) : undefined;
     if (held?.state === 'in_flight') streams.setState(held, 'stored');
     this.#flusher.acknowledged();
     this.#changed();
@@ -160,11 +161,13 @@ export class SpoolQueue implements Spool {
     this.#changed();
   }
 
-  retain(mayKeep: (item: Captured) => boolean): void {
-    this.#flusher.erase(this.#holdings.dropForbidden(mayKeep));
-    const isAllWithdrawn = !mayKeep({ epoch: Number.MAX_SAFE_INTEGER, scopes: ['video'] });
-    if (this.#deps.opened.fault !== null && isAllWithdrawn) this.#eraseUnread();
+  retain(mayKeep: (item: Captured) => boolean): boolean {
+    const isErased = this.#flusher.erase(this.#holdings.dropForbidden(mayKeep));
+    const mayBeUnread = mayKeep({ epoch: Number.MAX_SAFE_INTEGER, scopes: ['video'] });
+    const isRead = this.#deps.opened.fault === null;
+    const isUnreadGone = isRead || mayBeUnread || this.#eraseUnread();
     this.#changed();
+    return isErased && isUnreadGone;
   }
 
   onChange(listener: () => void): () => void {
@@ -184,12 +187,14 @@ export class SpoolQueue implements Spool {
   }
 
   /** What cannot be read, such as the spool of another version, cannot be judged piece by piece. */
-  #eraseUnread(): void {
+  #eraseUnread(): boolean {
     try {
       this.#deps.eraseUnread();
+      return true;
     } catch (error) {
       const { code, message } = toLenscapError(error, 'STORE_FAILED');
       this.#deps.log.error({ code }, `what may not be kept cannot be erased: ${message}`);
+      return false;
     }
   }
 
@@ -260,17 +265,19 @@ export class SpoolQueue implements Spool {
     this.#lookedForAgeUs = clock.monoUs();
     for (const entry of this.#holdings.entries) {
       if (entry.item.kind !== 'segment' || entry.isInFlight) continue;
-      if (this.#ageUs(entry.item.header) <= config.maxAgeS * 1e6) return;
+      const ageUs = this.#ageUs(entry.item.header);
+      if (ageUs === undefined) continue;
+      if (ageUs <= config.maxAgeS * 1e6) return;
       this.#holdings.giveUp(entry, 'spool_expired', null);
     }
   }
 
-  /** How long ago it was captured, at least; no wall clock that is set wrong can make it old. */
-  #ageUs({ streamId, startMonoUs, startAtUs }: SegmentNote): number {
+  /** How long ago it was captured, at least; undefined if nobody knows. */
+  #ageUs({ streamId, startMonoUs, startAtUs }: SegmentNote): number | undefined {
     const { bootId, clock, floorUs } = this.#deps;
     const stream = this.#holdings.streams.get(streamId)?.item.stream;
     if (stream?.bootId === bootId) return clock.monoUs() - startMonoUs;
-    return stream === undefined || stream.timeEstimated ? 0 : floorUs() - startAtUs;
+    return stream === undefined || stream.timeEstimated ? undefined : floorUs() - startAtUs;
   }
 
   /** What is left when the flash does not take enough of it. */
@@ -283,7 +290,7 @@ export class SpoolQueue implements Spool {
       if (oldest !== undefined) {
         this.#flusher.tellFull();
         this.#holdings.giveUp(oldest, 'spool_full', 'SPOOL_FULL');
-      } else if (!isCrowded || !this.#holdings.joinOldestGaps()) return;
+      } else if (!isCrowded || this.#holdings.joinOldestGaps() === undefined) return;
     }
   }
 
@@ -295,9 +302,14 @@ export class SpoolQueue implements Spool {
 
   /** Up to the oldest that only memory holds, or to the newest there is. */
   #tellSafe(): void {
-    const { newest, stale } = this.#holdings;
+    const { newest } = this.#holdings;
     if (newest?.bootId !== this.#deps.bootId) return;
-    const unsafe = stale.find(({ item }) => item.kind === 'segment' || isOf(item.gap, newest));
+    // Looked for anew only when it is safe: there may be thousands.
+    if (this.#unsafe !== undefined && isStale(this.#unsafe)) return;
+    const unsafe = this.#holdings.oldestStale(
+      (item) => item.kind === 'segment' || isOf(item.gap, newest),
+    );
+    this.#unsafe = unsafe;
     const safeUs = Math.min(newest.endMonoUs, unsafe ? startOf(unsafe) : newest.endMonoUs);
     if (safeUs <= this.#toldSafeUs) return;
     this.#toldSafeUs = safeUs;
@@ -321,6 +333,8 @@ const isOf = ({ bootId }: Gap, newest: Safe): boolean => bootId === newest.bootI
 function endOf({ bootId, endMonoUs, endAtUs, epoch }: Safe): Stretch {
   return { bootId, startMonoUs: endMonoUs, startAtUs: endAtUs, durationUs: 0, epoch };
 }
+
+const isStale = ({ isGone, place }: Entry): boolean => !isGone && place !== 'flash';
 
 function startOf({ item }: Entry): number {
   return item.kind === 'segment' ? item.header.startMonoUs : item.gap.startMonoUs;

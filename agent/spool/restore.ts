@@ -7,7 +7,7 @@ import { decodeStream, type Stream } from '../../proto/stream.ts';
 import type { Covered } from './entries.ts';
 import type { Found, RecordId } from './flash.ts';
 import { gapOver, type Stretch, unreadable } from './lost-stretch.ts';
-import type { SegmentNote } from './spool.ts';
+import type { Captured, SegmentNote } from './spool.ts';
 
 /** What the flash held when it was opened. */
 export interface Opened {
@@ -29,6 +29,8 @@ export interface Restored {
   readonly streams: readonly { readonly number: number; readonly stream: Stream }[];
   /** In order. */
   readonly entries: readonly RestoredEntry[];
+  /** Records of which nothing can be made. */
+  readonly useless: readonly RecordId[];
   readonly lastNumber: number;
 }
 
@@ -36,7 +38,11 @@ export interface Restored {
 interface Lost {
   readonly kind: 'lost';
   readonly number: number;
+  readonly record: RecordId;
   readonly flashBytes: number;
+  /** What is known of what it holds. */
+  readonly durationUs?: number;
+  readonly captured?: Captured;
 }
 
 type Item = RestoredEntry | Lost;
@@ -55,14 +61,18 @@ export function restored(
     return stream === undefined ? [] : [{ number, stream }];
   });
   const byId = new Map(streams.map(({ stream }) => [stream.streamId, stream]));
+  const all = [...found, ...damaged];
+  const isUseless = uselessIn(all, new Set(streams.map(({ number }) => number)));
   const items = [
-    ...found.filter(({ kind }) => kind !== 'stream').map((record) => itemOf(record, byId)),
-    ...damaged.filter(({ kind }) => kind !== 'stream').map(({ number }) => lostAt(number)),
+    ...found.filter((one) => isKept(one, isUseless)).map((record) => itemOf(record, byId)),
+    ...damaged.filter((one) => isKept(one, isUseless)).map((record) => lostOf(record, 0)),
   ].sort((one, other) => one.number - other.number);
-  const numbers = [...found, ...damaged].map(({ number }) => number);
+  const numbers = all.map(({ number }) => number);
+  const { entries, unknown } = withGaps(items, usualUs, mark);
   return {
     streams,
-    entries: withGaps(items, usualUs, mark),
+    entries,
+    useless: [...all.filter(isUseless), ...unknown],
     lastNumber: numbers.reduce((most, number) => Math.max(most, number), 0),
   };
 }
@@ -75,19 +85,42 @@ function readable<T>(decode: () => T): T | undefined {
   }
 }
 
-const lostAt = (number: number): Lost => ({ kind: 'lost', number, flashBytes: 0 });
+const isKept = (record: RecordId, isUseless: (record: RecordId) => boolean): boolean =>
+  record.kind !== 'stream' && !isUseless(record);
+
+/** A stream that cannot be read; a segment given up by a run that ended before it was removed. */
+function uselessIn(
+  all: readonly RecordId[],
+  streams: ReadonlySet<number>,
+): (record: RecordId) => boolean {
+  const gaps = new Set(all.filter(({ kind }) => kind === 'gap').map(({ number }) => number));
+  return ({ kind, number }) =>
+    (kind === 'stream' && !streams.has(number)) || (kind === 'segment' && gaps.has(number));
+}
+
+function lostOf({ number, kind }: RecordId, flashBytes: number): Lost {
+  return { kind: 'lost', number, record: { number, kind }, flashBytes };
+}
 
 function itemOf(record: Found, streams: ReadonlyMap<string, Stream>): Item {
   const { number, head, bytes: flashBytes } = record;
   if (record.kind === 'gap') {
     const gap = readable(() => decodeGap(head));
     return gap === undefined
-      ? lostAt(number)
+      ? lostOf(record, flashBytes)
       : { kind: 'gap', number, flashBytes, gap, covered: [] };
   }
   const header = readable(() => decodeSegmentHead(head));
   const stream = streams.get(header?.streamId ?? '');
-  if (header === undefined || stream === undefined) return { kind: 'lost', number, flashBytes };
+  if (header === undefined) return lostOf(record, flashBytes);
+  if (stream === undefined) {
+    const { durationUs, epoch } = header;
+    return {
+      ...lostOf(record, flashBytes),
+      durationUs,
+      captured: { epoch, scopes: record.scopes },
+    };
+  }
   const { sequence, startAtUs, startMonoUs, durationUs, epoch } = header;
   // One text and one list for all segments of a stream: there may be tens of thousands.
   const { streamId, scopes, bootId } = stream;
@@ -95,33 +128,54 @@ function itemOf(record: Found, streams: ReadonlyMap<string, Stream>): Item {
   return { kind: 'segment', number, flashBytes, note, bootId };
 }
 
-/** Each run of lost ones as one Gap between its neighbours. */
-function withGaps(items: readonly Item[], usualUs: number, mark: Stretch | null): RestoredEntry[] {
+/** Each run of lost ones as one Gap between its neighbours; `unknown`: where there are none. */
+function withGaps(
+  items: readonly Item[],
+  usualUs: number,
+  mark: Stretch | null,
+): { readonly entries: RestoredEntry[]; readonly unknown: readonly RecordId[] } {
   const entries: RestoredEntry[] = [];
+  const unknown: RecordId[] = [];
   let lost: Lost[] = [];
-  const cover = (next: Stretch | undefined) => {
-    const before = stretchOf(entries.at(-1));
-    // What was on flash lies before the mark.
-    const after = next ?? (before === undefined ? (mark ?? undefined) : undefined);
+  const cover = (next: RestoredEntry | undefined) => {
     const [first] = lost;
     if (first === undefined) return;
-    const stretch = unreadable(before, after, lost.length, usualUs);
-    const captured = { epoch: stretch?.epoch ?? 0, scopes: ['video'] } as const;
-    const covered = lost.map(({ number, flashBytes }) => ({ number, captured, flashBytes }));
+    const last = entries.at(-1);
+    const guessUs = guessOf(lost, Math.max(usualUs, lengthOf(last), lengthOf(next)));
+    // What was on flash lies before the mark.
+    const after = stretchOf(next) ?? (last === undefined ? (mark ?? undefined) : undefined);
+    const stretch = unreadable(stretchOf(last), after, guessUs);
+    if (stretch === null) unknown.push(...lost.map(({ record }) => record));
+    else entries.push(gapFor(first, lost, stretch));
     lost = [];
-    if (stretch === null) return;
-    const gap = gapOver(stretch, 'spool_damaged', 'STORE_CORRUPT');
-    entries.push({ kind: 'gap', number: first.number, flashBytes: 0, gap, covered });
   };
   for (const item of items) {
     if (item.kind === 'lost') lost.push(item);
     else {
-      cover(stretchOf(item));
+      cover(item);
       entries.push(item);
     }
   }
   cover(undefined);
-  return entries;
+  return { entries, unknown };
+}
+
+function gapFor({ number }: Lost, lost: readonly Lost[], stretch: Stretch): RestoredEntry {
+  const pictures = { epoch: stretch.epoch, scopes: ['video'] } as const;
+  const covered = lost.map(({ record, flashBytes, captured = pictures }) => {
+    return { ...record, captured, flashBytes };
+  });
+  const gap = gapOver(stretch, 'spool_damaged', 'STORE_CORRUPT');
+  return { kind: 'gap', number, flashBytes: 0, gap, covered };
+}
+
+function guessOf(lost: readonly Lost[], usualUs: number): number {
+  return lost.reduce((sum, { durationUs = usualUs }) => sum + durationUs, 0);
+}
+
+/** Of a segment; how long a Gap was says nothing of what comes after it. */
+function lengthOf(entry: RestoredEntry | undefined): number {
+  return entry?.kind === 'segment' ? entry.note.durationUs : 0;
 }
 
 function stretchOf(entry: RestoredEntry | undefined): Stretch | undefined {

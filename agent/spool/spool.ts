@@ -59,8 +59,11 @@ export interface Spool {
    * @param cover the code for the Gap in its place; null for none.
    */
   refuse(target: Target, cover: ErrorCode | null): void;
-  /** Erases what may not be kept, in flight or not, on flash too, without a Gap; done on return. */
-  retain(mayKeep: (item: Captured) => boolean): void;
+  /**
+   * Erases what may not be kept, in flight or not, on flash too, without a Gap; done on return.
+   * Returns false when the flash did not let go of all of it; that is tried again.
+   */
+  retain(mayKeep: (item: Captured) => boolean): boolean;
 
   /** Calls back after something was handed in, given back or erased. Returns how to stop that. */
   onChange(listener: () => void): () => void;

@@ -1,10 +1,13 @@
 // Tells the server which wall time it is by the camera: first of all on every connection, and again
-// when the wall clock was set. Invariant: an anchor is one moment on both clocks, as it is sent.
+// when the wall clock was set. Invariants: an anchor is one moment on both clocks, as it is sent; and
+// while the owner consents to nothing, nothing is told.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { encodeAnchor } from '../../proto/anchor.ts';
 import { toLenscapError } from '../../proto/errors.ts';
+import { SCOPES } from '../../proto/scopes.ts';
 import type { Clock, KnownTime, MediaClock } from '../clock.ts';
+import type { Gate } from '../consent/gate.ts';
 import type { Errand, Line, Opening } from './errand.ts';
 
 const LOOK_MS = 1000;
@@ -19,6 +22,7 @@ export interface AnchoringDeps {
   /** Kernel boot id, a UUID. */
   readonly bootId: string;
   readonly media: Pick<MediaClock, 'confirm'>;
+  readonly gate: Pick<Gate, 'grantOf'>;
   readonly log: Logger;
 }
 
@@ -40,26 +44,34 @@ export class Anchoring implements Errand {
 
   receive(): void {}
 
-  opening(): Opening {
+  opening(): Opening | null {
     // The grant of this connection has just told the time.
     this.#deps.media.confirm();
+    this.#told = undefined;
+    if (!this.#isAnyGranted()) return null;
     return { noun: 'anchor', payload: this.#tell(this.#now()) };
   }
 
   async run(line: Line, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const now = this.#now();
-      if (isNews(this.#told, now)) await this.#publish(line, this.#tell(now));
+      // What was told before a withdrawal is told again after it.
+      if (!this.#isAnyGranted()) this.#told = undefined;
+      else if (isNews(this.#told, now)) await this.#publish(line, this.#tell(now));
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
   async #publish(line: Line, payload: Uint8Array): Promise<void> {
     const { log } = this.#deps;
-    log.info('the clock was set: the server is told');
+    log.info('the server is told the time of the clock');
     await line
       .publish('anchor', payload)
       .catch((error: unknown) => log.debug({ code: toLenscapError(error).code }, 'not told'));
+  }
+
+  #isAnyGranted(): boolean {
+    return SCOPES.some((scope) => this.#deps.gate.grantOf(scope) !== null);
   }
 
   #tell(moment: Moment): Uint8Array {

@@ -48,6 +48,8 @@ export class Delivery {
   readonly #metering: Metering;
   #wake = Promise.withResolvers<void>();
   #isSynced = false;
+  /** The last grant is in force: by one that could not be saved nothing that waits is judged. */
+  #isInForce = false;
   #epochToReport: number | undefined;
   /** The lease ran out: wait for the gate. */
   #isHeld = false;
@@ -217,7 +219,7 @@ export class Delivery {
     const { spool, gate } = this.#deps;
     const captured = capturedIn(item);
     if (gate.maySend(captured)) return true;
-    this.#isHeld = gate.mayKeep(captured);
+    this.#isHeld = gate.mayKeep(captured) || !this.#isInForce;
     if (this.#isHeld) spool.giveBack(item.id);
     else spool.retain((held) => gate.mayKeep(held));
     return false;
@@ -272,6 +274,7 @@ export class Delivery {
     const accepted = this.#deps.gate.accept(payload);
     if (accepted.outcome === 'ignored') return;
     this.#isSynced = true;
+    this.#isInForce = accepted.outcome === 'applied';
     if (accepted.outcome === 'applied') this.#epochToReport = accepted.epoch;
     this.#keepBackWithdrawn();
   }

@@ -38,7 +38,7 @@ t.test('what is absent has its default, and paths start at the file', async (t) 
     identity: at('identity.json'),
     stateDir: at('state'),
     source: { type: 'file', path: at('clip.mov'), loop: false },
-    uplink: { window: 4, backlogPercent: 80, maxKbps: 0, meteredInterfaces: [] },
+    uplink: { window: 4, backlogPercent: 80, maxKbps: 0, meteredInterfaces: { length: 0 } },
     spool: { maxBytes: 1 << 30, memoryBytes: 32 << 20, durability: 'sparing' },
     factory: at('factory.json'),
     claim: { lens: true, folders: [at('usb'), '/boot'] },
@@ -87,6 +87,7 @@ t.test('every fault is named with its path', async (t) => {
       t.match(said, one);
     }
   t.match(fault(join(t.testdir(), 'none')), /ENOENT/);
+  t.match(fault(t.testdir()), /^CONFIG_INVALID .*EISDIR/);
 });
 
 const run = (...args: string[]) => {

@@ -271,3 +271,15 @@ t.test('a withdrawal that cannot be saved is obeyed, and survives a restart', as
   t.notOk(existsSync(join(dir, 'grant')), 'the wider grant is gone');
   t.equal(makeGate(dir).gate.permit(), null);
 });
+
+t.test('a withdrawal is not confirmed before all of what waited is erased', async (t) => {
+  let isErasable = true;
+  const { gate } = makeGate(t.testdir(), new SimulatedClock(), () => isErasable);
+  gate.accept(grant(1, ['video']));
+  isErasable = false;
+  t.same(gate.accept(grant(2, [])), { outcome: 'unsaved', epoch: 2 });
+  t.equal(gate.permit(), null);
+  t.same(gate.accept(grant(2, [])), { outcome: 'unsaved', epoch: 2 });
+  isErasable = true;
+  t.same(gate.accept(grant(2, [])), { outcome: 'applied', epoch: 2 });
+});

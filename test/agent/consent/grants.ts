@@ -50,7 +50,7 @@ export interface Made {
 export function makeGate(
   stateDir: string,
   clock = new SimulatedClock(),
-  onRetain: () => void = () => undefined,
+  onRetain: () => unknown = () => undefined,
 ): Made {
   const retained: number[] = [];
   const gate = new Gate({
@@ -60,7 +60,7 @@ export function makeGate(
     log: silent,
     retain: () => {
       retained.push(clock.mono);
-      onRetain();
+      return onRetain() !== false;
     },
   });
   return { gate, clock, retained };

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { loadIdentity } from '../../../agent/identity/identity.ts';
+import { folderOf } from '../../e2e/folder.ts';
 import { AGENT, ENV, finished, node, type Options, Running } from '../../e2e/processes.ts';
 
 export class Board {
@@ -14,7 +15,7 @@ export class Board {
 
   constructor(t: Test, over: object = {}) {
     this.#t = t;
-    this.dir = t.testdir();
+    this.dir = folderOf(t);
     this.identityPath = join(this.dir, 'identity', 'identity.json');
     this.stateDir = join(this.dir, 'state');
     this.#config = join(this.dir, 'agent.json');

@@ -124,3 +124,29 @@ t.test('a read-only flash is read, refuses to write and to erase, and heals', as
   await opened.flash.write(record(4));
   t.same(await contentsOf(openAt(folder)), [whole(record(4))]);
 });
+
+t.test('what was removed while the flash was read-only makes its room later', async (t) => {
+  rmSync(folder, { recursive: true });
+  const { flash } = openAt(folder);
+  await flash.write(large(1));
+  const before = await flash.room();
+  const remount = (how: string) => spawnSync('mount', ['-o', `remount,${how}`, disk]).status;
+  t.equal(remount('ro'), 0);
+  flash.remove(large(1));
+  t.ok(flash.usedBytes() > 300_000);
+  t.equal(remount('rw'), 0);
+  const after = await flash.room();
+  t.equal(flash.usedBytes(), 0);
+  t.ok(after.freeBytes >= before.freeBytes + 300_000);
+});
+
+t.test('the room of what was just removed is known', async (t) => {
+  rmSync(folder, { recursive: true });
+  const { flash } = openAt(folder);
+  await flash.write(record(1));
+  flash.remove(record(1));
+  const { freeBytes } = await flash.room();
+  const { written } = await fill(flash, 2);
+  flash.remove(...written);
+  t.equal((await flash.room()).freeBytes, freeBytes);
+});

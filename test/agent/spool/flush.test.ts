@@ -262,7 +262,7 @@ t.test(
         write: (record) =>
           isBroken ? Promise.reject(new LenscapError('STORE_FAILED', 'EIO')) : real.write(record),
         read: (id) => real.read(id),
-        remove: (id) => real.remove(id),
+        remove: (...ids) => real.remove(...ids),
         erase: (ids) => real.erase(ids),
         usedBytes: () => real.usedBytes(),
         room: () => real.room(),

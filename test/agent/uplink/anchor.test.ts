@@ -7,7 +7,7 @@ import type { Line } from '../../../agent/uplink/errand.ts';
 import { type Anchor, decodeAnchor } from '../../../proto/anchor.ts';
 import { LenscapError } from '../../../proto/errors.ts';
 import { eventually } from '../../e2e/processes.ts';
-import { SimulatedClock, silent } from '../consent/grants.ts';
+import { grant, makeGate, SimulatedClock, silent } from '../consent/grants.ts';
 
 const BOOT = '01234567-89ab-4cde-8f01-23456789abcd';
 const HOUR_US = 3_600_000_000;
@@ -19,7 +19,9 @@ function camera(t: Test) {
   const time = new KnownTime(clock, clock.wall - 10 * HOUR_US);
   const last = { bootId: '99999999-89ab-4cde-8f01-23456789abcd', endMonoUs: 1, endAtUs: 2e15 };
   const media = new MediaClock({ clock, time, bootId: BOOT, last, lastLagUs: 0 });
-  const anchoring = new Anchoring({ clock, time, bootId: BOOT, media, log: silent });
+  const { gate } = makeGate(t.testdir(), clock);
+  gate.accept(grant(1, ['device_info'], { leaseS: 1e6 }));
+  const anchoring = new Anchoring({ clock, time, bootId: BOOT, media, gate, log: silent });
   const told: Anchor[] = [];
   const line: Line = {
     publish: async (noun, payload) => {
@@ -28,23 +30,24 @@ function camera(t: Test) {
     },
     reconnect: () => t.fail('no reason to'),
   };
-  return { clock, time, media, anchoring, line, told };
+  return { clock, time, media, gate, anchoring, line, told };
 }
 
 t.test('each connection opens with both clocks at one moment', async (t) => {
   const { clock, time, media, anchoring } = camera(t);
   time.learn(clock.wall);
   t.ok(media.isEstimated());
-  const { noun, payload } = anchoring.opening();
-  t.equal(noun, 'anchor');
+  const opening = anchoring.opening();
+  t.equal(opening?.noun, 'anchor');
+  const anchor = () => decodeAnchor(anchoring.opening()?.payload ?? new Uint8Array());
   const want = { bootId: BOOT, atUs: clock.wall, monoUs: clock.mono, estimated: false };
-  t.strictSame(decodeAnchor(payload), want);
+  t.strictSame(decodeAnchor(opening?.payload ?? new Uint8Array()), want);
   t.notOk(media.isEstimated(), 'and what the first grant told confirms the clock');
   clock.advance(100);
   clock.wall = 86_400e6;
-  t.match(decodeAnchor(anchoring.opening().payload), { atUs: 86_400e6, estimated: true });
+  t.match(anchor(), { atUs: 86_400e6, estimated: true });
   clock.wall = 2 ** 53;
-  t.match(decodeAnchor(anchoring.opening().payload), { atUs: 2 ** 52, estimated: true });
+  t.match(anchor(), { atUs: 2 ** 52, estimated: true });
 });
 
 t.test('a step of the clock is told while the connection lasts, and nothing else', async (t) => {
@@ -69,6 +72,24 @@ t.test('a step of the clock is told while the connection lasts, and nothing else
     'that it is wrong is news as well',
   );
   t.equal((offsets[1] ?? 0) - (offsets[0] ?? 0), -HOUR_US - 2e6);
+  end.abort();
+  await running;
+});
+
+t.test('nothing is told without any consent, and at once with the first', async (t) => {
+  const { gate, anchoring, line, told } = camera(t);
+  gate.accept(grant(2, []));
+  t.equal(anchoring.opening(), null);
+  const end = new AbortController();
+  const running = anchoring.run(line, end.signal);
+  await sleep(LOOKS_MS);
+  t.strictSame(told, []);
+  gate.accept(grant(3, ['video']));
+  await eventually('with consent', () => told.length === 1);
+  gate.accept(grant(4, []));
+  await sleep(LOOKS_MS);
+  gate.accept(grant(5, ['video']));
+  await eventually('with consent anew', () => told.length === 2);
   end.abort();
   await running;
 });

@@ -1,4 +1,6 @@
 // Delivery against a real broker over TLS: grant first, window, order, verdicts, withdrawal.
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import type { ErrorCode } from '../../../proto/errors.ts';
 import { decodeGap } from '../../../proto/gap.ts';
@@ -52,6 +54,27 @@ t.test('nothing is published before the grant of this connection', async (t) => 
   const applied = rig.server.received.find(({ noun }) => noun === 'applied');
   t.match(decodeApplied(applied?.payload ?? Buffer.alloc(0)), { epoch: 1 });
 });
+
+t.test(
+  'what waits outlasts a grant that cannot be saved, and goes with one that can',
+  async (t) => {
+    const rig = await rigFor(t);
+    const inTheWay = join(t.testdirName, 'grant.new');
+    mkdirSync(inTheWay);
+    fill(rig, 2);
+    rig.start();
+    await eventually('told', () => rig.lines.some(({ code }) => code === 'STORE_FAILED'));
+    rig.server.say('grant', grant(1, ['video']));
+    const failures = () => rig.lines.filter(({ code }) => code === 'STORE_FAILED').length;
+    await eventually('told again, after the first was obeyed', () => failures() === 2);
+    t.equal(rig.spool.held().items, 2);
+    t.same(rig.server.nouns(), []);
+    rmdirSync(inTheWay);
+    rig.server.say('grant', grant(1, ['video']));
+    await eventually('all sent', () => empty(rig));
+    t.same(sequences(rig.server), [0, 1]);
+  },
+);
 
 t.test('without a valid grant the connection is given up, and nothing is sent', async (t) => {
   const rig = await rigFor(t, {
