@@ -5,7 +5,7 @@ import type { ErrorCode } from '../../proto/errors.ts';
 import type { Gap, GapReason } from '../../proto/gap.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { Clock } from '../clock.ts';
-import { type Covered, type Entry, EntryList, type Parts } from './entries.ts';
+import { type Entry, EntryList, type Parts } from './entries.ts';
 import type { Flash, RecordId } from './flash.ts';
 import { type HeldStream, HeldStreams } from './held-streams.ts';
 import { continues, gapOver, joined, type Stretch } from './lost-stretch.ts';
@@ -124,13 +124,13 @@ export class Holdings {
   /** Drops all that may not be kept; returns its records on flash, which are to be erased. */
   dropForbidden(mayKeep: (item: Captured) => boolean): RecordId[] {
     const gone: RecordId[] = [];
+    for (const entry of this.entries) gone.push(...this.#dropIfForbidden(entry, mayKeep));
     for (const held of [...this.streams]) {
       if (mayKeep(held.item.stream)) continue;
       gone.push({ number: held.number, kind: 'stream' });
       held.isOnFlash = false;
       this.streams.remove(held);
     }
-    for (const entry of this.entries) gone.push(...this.#dropIfForbidden(entry, mayKeep));
     return gone;
   }
 
@@ -238,13 +238,15 @@ export class Holdings {
   }
 
   #dropIfForbidden(entry: Entry, mayKeep: (item: Captured) => boolean): RecordId[] {
-    const { item, number, covered } = entry;
-    const isOrphan = item.kind === 'segment' && this.streamOf(entry) === undefined;
-    if (!isOrphan && mayKeep(entry.captured)) {
-      const isKept = ({ captured }: Covered) => mayKeep(captured);
-      entry.covered = covered.filter(isKept);
-      return covered.filter((one) => !isKept(one));
-    }
+    const { item, number, covered, captured } = entry;
+    const stream = this.streamOf(entry)?.item.stream;
+    const isOrphan = item.kind === 'segment' && stream === undefined;
+    if (!isOrphan && mayKeep(captured) && mayKeep(stream ?? captured))
+      return uncovered(entry, mayKeep);
+    // Where only sound was withdrawn, the owner is told that the pictures went with it.
+    const isTold = !isOrphan && item.kind === 'segment' && mayKeep({ ...captured, ...PICTURES });
+    const gap = isTold ? this.giveUp(entry, 'refused', 'CONSENT_MISSING') : undefined;
+    if (gap !== undefined) return uncovered(gap, mayKeep);
     const own: RecordId[] = hasRecord(entry) ? [{ number, kind: item.kind }] : [];
     this.#forget(entry);
     return [...covered, ...own];
@@ -282,5 +284,13 @@ const BLANK = {
 } as const;
 
 const hasRecord = ({ flashBytes, place }: Entry): boolean => flashBytes > 0 || place === 'writing';
+/** Takes from an entry what it covers and may not be kept. */
+function uncovered(entry: Entry, mayKeep: (item: Captured) => boolean): RecordId[] {
+  const gone = entry.covered.filter(({ captured }) => !mayKeep(captured));
+  entry.covered = entry.covered.filter((one) => !gone.includes(one));
+  return gone;
+}
+
+const PICTURES = { scopes: ['video'] } as const;
 /** A Gap tells of pictures. */
 const ofGap = ({ epoch }: Gap): Captured => ({ epoch, scopes: ['video'] });

@@ -170,6 +170,8 @@ t.test('a withdrawal erases flash and key; what it does not cover stays', async 
   rig.queue.retain(({ scopes }) => !scopes.includes('audio'));
   t.same(rig.onFlash(), ['1.stream', '2.segment', '3.segment']);
   t.same(rig.keys(), ['video']);
+  await rig.settle();
+  t.same(rig.onFlash(), ['1.stream', '2.segment', '3.segment', '5.gap']);
   rig.queue.retain(() => false);
   t.same(rig.onFlash(), []);
   t.same(rig.keys(), []);

@@ -217,7 +217,7 @@ t.test('a withdrawal erases what it covers, in flight too, and leaves no gap', a
   spool.gap(gap('g', 2));
   spool.stream(stream('b', { epoch: 2, scopes: ['video', 'audio'] }));
   spool.segment(header('b', 0, { epoch: 2, scopes: ['video', 'audio'] }), media());
-  spool.retain(({ scopes }) => !scopes.includes('audio'));
+  spool.retain(({ epoch }) => epoch === 1);
   t.equal(spool.held().items, 3);
   spool.retain(() => false);
   t.same(spool.held(), { items: 0, bytes: 0 });
@@ -226,6 +226,15 @@ t.test('a withdrawal erases what it covers, in flight too, and leaves no gap', a
   spool.giveBackAll();
   spool.segment(header('b', 1), media());
   t.same(await drain(spool), [], 'nor does a late segment of an erased stream come in');
+});
+
+t.test('a withdrawal of sound alone tells of the pictures that went with it', async (t) => {
+  const { queue } = new Rig(t);
+  queue.stream(stream('b', { scopes: ['video', 'audio'] }));
+  for (const sequence of [0, 1])
+    queue.segment(header('b', sequence, { scopes: ['video', 'audio'] }), media());
+  queue.retain(({ scopes }) => !scopes.includes('audio'));
+  t.same(await drain(queue), ['gap refused 0+2']);
 });
 
 t.test('memory stays flat over many streams and segments', async (t) => {
