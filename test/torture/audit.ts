@@ -110,14 +110,14 @@ function unconsented({ segments, presses }: Evidence): string[] {
 }
 
 function faultOfScope(one: Segment, scope: string, presses: readonly Press[]): string[] {
-  const before = presses.filter(({ epoch }) => epoch <= one.epoch);
+  // A press whose answer was lost made records of the same content before the one that was answered.
+  const index = presses.findIndex(({ epoch }) => epoch >= one.epoch);
+  const before = presses.slice(0, index + 1);
   const inForce = before.at(-1);
   if (inForce === undefined || !inForce.scopes.includes(scope)) return [`${scope} was not granted`];
   const lastWithout = before.findLastIndex(({ scopes }) => !scopes.includes(scope));
   const granted = before[lastWithout + 1] ?? inForce;
-  const withdrawn = presses.find(
-    ({ epoch, scopes }) => epoch > one.epoch && !scopes.includes(scope),
-  );
+  const withdrawn = presses.slice(index + 1).find(({ scopes }) => !scopes.includes(scope));
   const faults: string[] = [];
   if (one.startAtUs + TOLERANCE_US < granted.askedAtUs)
     faults.push(`captured before ${scope} was granted`);
