@@ -17,6 +17,8 @@ import { capturedIn, coverOf, type Message, messageOf, targetOf } from './messag
 import { Metering } from './metering.ts';
 import { Retries } from './retries.ts';
 
+const UNSAVED_RETRY_MS = 5000;
+
 export interface DeliveryDeps {
   readonly config: AgentConfig['uplink'];
   readonly spool: Spool;
@@ -53,6 +55,7 @@ export class Delivery {
   #epochToReport: number | undefined;
   /** The lease ran out: wait for the gate. */
   #isHeld = false;
+  #unsavedTimer: NodeJS.Timeout | undefined;
   #isOpened = false;
   #over: LenscapError | undefined;
   #hasSent = false;
@@ -127,6 +130,7 @@ export class Delivery {
       return await this.#work(session, stop, cut, ending.signal);
     } finally {
       clearTimeout(grantTimer);
+      clearTimeout(this.#unsavedTimer);
       this.#retries.end();
       ending.abort();
       for (const stopOne of stopListening) stopOne();
@@ -273,6 +277,10 @@ export class Delivery {
   #receiveGrant(payload: Uint8Array): void {
     const accepted = this.#deps.gate.accept(payload);
     if (accepted.outcome === 'ignored') return;
+    clearTimeout(this.#unsavedTimer);
+    // What the disk does not take or let go of now it may later, and the server waits to hear of it.
+    if (accepted.outcome === 'unsaved')
+      this.#unsavedTimer = setTimeout(() => this.receive('grant', payload), UNSAVED_RETRY_MS);
     this.#isSynced = true;
     this.#isInForce = accepted.outcome === 'applied';
     if (accepted.outcome === 'applied') this.#epochToReport = accepted.epoch;

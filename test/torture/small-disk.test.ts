@@ -139,6 +139,8 @@ async function withdrawnReadOnly(t: Test, camera: WatchedCamera, disk: SmallDisk
   const epoch = await camera.withdraw();
   camera.mend();
   await camera.agent.says('cannot be erased yet');
+  const { cap, appliedEpoch } = await house.device(camera.id);
+  t.strictSame([cap, appliedEpoch < epoch], ['on', true], 'not confirmed before it is erased');
   await disk.setWritable(true);
   await camera.obeys(epoch);
   await eventually('nothing is left', () => camera.records().length === 0);
