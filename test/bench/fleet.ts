@@ -3,11 +3,11 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkAgentConfig } from '../../proto/agent-config.ts';
+import { freePort } from '../free-port.ts';
 import type { Bench } from './figures.ts';
 import { addFleet, makeData, readBundle } from './lenscap.ts';
 import type { CameraSpec, FleetSpec, Uplink } from './load/fleet-messages.ts';
 import type { Device } from './load/messages.ts';
-import { freePort } from './mosquitto.ts';
 import { openFilesLimit } from './processes.ts';
 
 const FULL = 2000;

@@ -1,9 +1,9 @@
 // One round of the baseline: Mosquitto behind TLS 1.3 with client certificates, and a subscriber
 // in C that writes and syncs a file for each message.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../free-port.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import type { IngestSize } from './ingest.ts';
 import { Load } from './load/load.ts';
@@ -129,15 +129,4 @@ use_identity_as_username true
 tls_version tlsv1.3
 `,
   );
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer().listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    server.close(() => resolve(port));
-  });
-  return await promise;
 }

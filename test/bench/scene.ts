@@ -3,9 +3,9 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../free-port.ts';
 import type { Bench } from './figures.ts';
 import { addDevices, makeData, readBundle, Server, startAgent } from './lenscap.ts';
-import { freePort } from './mosquitto.ts';
 import { needTool } from './native.ts';
 import { run, type Started, stop } from './processes.ts';
 

@@ -1,14 +1,13 @@
 // The demo behind `make run`: real server, real agent, a demo owner; one line that moves. Ends what it
 // started, in order. With --seconds it ends by itself and checks what it stored.
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { enableCompileCache } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../free-port.ts';
 import { type Options, readOptions } from './options.ts';
 import { type DeviceState, Owner } from './owner.ts';
 import { Background, COMPILE_CACHE, runVerb } from './processes.ts';
@@ -35,15 +34,6 @@ const say = (line: string): void => {
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
-}
 
 /**
  * The demo's owner: made on the first run on a folder, known on the next. Made by the code of the

@@ -1,8 +1,6 @@
 // A service of its own for one test: a data folder, a real server process on it, one owner. It can be
 // ended and started again on the same ports, as after a crash.
-import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { type Installation, readServerConfig } from '../../broker/installation.ts';
@@ -10,6 +8,7 @@ import { revokeDevice } from '../../broker/operator/devices.ts';
 import { addAccount, addDevice, verify, withInstallation } from '../../broker/operator.ts';
 import type { Report } from '../../broker/store/findings.ts';
 import { checkIdentity, type IdentityBundle } from '../../proto/identity.ts';
+import { freePort } from '../free-port.ts';
 import { folderOf } from './folder.ts';
 import { finished, node, type Options, Running, SERVER } from './processes.ts';
 
@@ -213,14 +212,4 @@ export class House {
       cursor = `&cursor=${page.next}`;
     }
   }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

@@ -5,8 +5,9 @@ import { once } from 'node:events';
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { freePort } from '../free-port.ts';
 import { FILE, startAgent } from './agent.ts';
-import { freePort, type Gap, House } from './house.ts';
+import { type Gap, House } from './house.ts';
 import {
   CAMERA,
   captures,

@@ -38,8 +38,8 @@ const MAX_BYTES = Math.max(
 /** Two segments and what the transfer of one takes, on a loaded machine. */
 const LIVE_WITHIN_MS = 2 * GOP_MS + 2000;
 const MAY_LOSE_US = (FLUSH_AFTER_MS + 2 * GOP_MS) * 1000 + 2e6;
-/** Rounding of media times. */
-const EXACT_US = 1000;
+/** The wall clock is read in milliseconds, once for each stream. */
+const EXACT_US = 5000;
 
 t.setTimeout(FILE_TIMEOUT_MS + 2 * OUTAGE_MS);
 const random = seeded(t);

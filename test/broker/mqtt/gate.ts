@@ -27,8 +27,8 @@ import { checkServerConfig, type ServerConfig } from '../../../proto/server-conf
 import { decodeSetupCode } from '../../../proto/setup-code.ts';
 import { claimTopic, type Exchange, exchangeId } from '../../../proto/topics.ts';
 import { type Answer, connectPacket, TestDevice } from '../../e2e/device.ts';
-import { freePort } from '../../e2e/house.ts';
 import { eventually } from '../../e2e/processes.ts';
+import { freePort } from '../../free-port.ts';
 
 export const OWNER = { actor: 'owner', how: 'test' };
 
