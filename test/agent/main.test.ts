@@ -132,7 +132,7 @@ t.test('without consent nothing is captured, and nothing but the wait goes on', 
   t.same(childrenOf(run.child), []);
   run.child.kill('SIGHUP');
   await new Promise((resolve) => setTimeout(resolve, 200));
-  t.same(run.server.nouns(), ['anchor', 'applied']);
+  t.same(run.server.nouns(), ['applied']);
   run.child.kill('SIGINT');
   t.same(await once(run.child, 'exit'), [0, null]);
   t.notOk(run.text.includes(pair.privateKey.split('\n')[1] ?? ''), 'the key is in no log');
