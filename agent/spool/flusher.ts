@@ -47,6 +47,8 @@ export class Flusher {
   /** Something was given up for room since the last acknowledgement. */
   #isFull = false;
   #toErase: RecordId[] = [];
+  /** The flash did not let go of it, which was told. */
+  #owesErasure = false;
 
   constructor(deps: FlusherDeps) {
     this.#deps = deps;
@@ -113,9 +115,12 @@ export class Flusher {
     try {
       this.#deps.flash.erase(this.#toErase);
       this.#toErase = [];
+      this.#owesErasure = false;
     } catch (error) {
       const { code, message } = toLenscapError(error, 'STORE_FAILED');
-      this.#deps.log.error({ code }, `what may not be kept cannot be erased yet: ${message}`);
+      if (!this.#owesErasure)
+        this.#deps.log.error({ code }, `what may not be kept cannot be erased yet: ${message}`);
+      this.#owesErasure = true;
     }
   }
 
