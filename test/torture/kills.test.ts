@@ -7,11 +7,12 @@ import { FILE, PICTURE } from '../e2e/agent.ts';
 import { House } from '../e2e/house.ts';
 import { eventually, FILE_TIMEOUT_MS, isAlive } from '../e2e/processes.ts';
 import { seeded } from '../seeded.ts';
-import { type Evidence, faultsOf, figuresOf, totalsOf } from './audit.ts';
+import type { Evidence } from './audit.ts';
 import { WatchedCamera } from './camera.ts';
 import { decodingFaults } from './media.ts';
 import { Sender } from './sender.ts';
 import { printTable } from './table.ts';
+import { judgeAll } from './verdict.ts';
 
 const IS_LONG = process.env.TORTURE === '1';
 const KILLS = Number(process.env.KILLS ?? (IS_LONG ? 200 : 30));
@@ -137,15 +138,7 @@ t.test(
   'acknowledged is stored, once, with consent, and every second is accounted for',
   async (t) => {
     for (const camera of cameras) evidence.push(await camera.evidence(MAY_LOSE_US));
-    for (const one of evidence) t.strictSame(faultsOf(one), []);
-    printTable(
-      t,
-      evidence.map((one) => ({ ...figuresOf(one) })),
-    );
-    printTable(
-      t,
-      evidence.map(({ account }) => totalsOf(account)),
-    );
+    judgeAll(t, evidence);
   },
 );
 

@@ -8,10 +8,11 @@ import { FILE, PICTURE } from '../e2e/agent.ts';
 import { House } from '../e2e/house.ts';
 import { eventually, FILE_TIMEOUT_MS } from '../e2e/processes.ts';
 import { seeded } from '../seeded.ts';
-import { type Evidence, faultsOf, figuresOf, totalsOf } from './audit.ts';
+import type { Evidence } from './audit.ts';
 import { WatchedCamera } from './camera.ts';
 import { decodingFaults } from './media.ts';
 import { printTable } from './table.ts';
+import { judgeAll } from './verdict.ts';
 
 const IS_LONG = process.env.TORTURE === '1';
 const TURNS = Number(process.env.TURNS ?? (IS_LONG ? 500 : 15));
@@ -132,15 +133,7 @@ t.test(`${TURNS} withdrawals on ${CAMERAS} cameras`, async (t) => {
 
 t.test('nothing without consent was stored, nothing acknowledged is missing', async (t) => {
   for (const camera of cameras) evidence.push(await camera.evidence(MAY_LOSE_US));
-  for (const one of evidence) t.strictSame(faultsOf(one), []);
-  printTable(
-    t,
-    evidence.map((one) => ({ ...figuresOf(one) })),
-  );
-  printTable(
-    t,
-    evidence.map(({ account }) => totalsOf(account)),
-  );
+  judgeAll(t, evidence);
 });
 
 t.test('what is stored is whole, and decodes', async (t) => {
