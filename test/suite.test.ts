@@ -38,6 +38,28 @@ t.test('files run as processes of their own, and what they count is added up', a
   const counts = await runFiles({ files, jobs: 2, timeoutS: 60, env: process.env, print });
   t.strictSame(counts, { passed: 3, failed: 2 });
   const ends = lines.filter((line) => /^(not )?ok/.test(line)).map((line) => line.split(' ')[0]);
-  t.strictSame(ends.sort(), ['not', 'not', 'ok']);
+  t.strictSame(ends.sort(), ['not', 'not', 'not', 'not', 'ok'], 'what fails is run once more');
+  const named = lines.filter((line) => line.startsWith('# FAILED, also alone: '));
+  t.equal(named.length, 2);
+  t.ok(
+    lines.some((line) => /^# {3}.*not ok/.test(line)),
+    'and printed again at the end',
+  );
   t.ok(allFiles().includes('test/suite.test.ts'));
+});
+
+t.test('what fails beside others and passes alone is named, and counts once', async (t) => {
+  const folder = t.testdir();
+  const file = join(folder, 'once.test.ts');
+  writeFileSync(
+    file,
+    `import { existsSync, writeFileSync } from 'node:fs'; import t from 'tap';
+    const isFirst = !existsSync('${folder}/ran'); writeFileSync('${folder}/ran', '');
+    t.pass(); t.notOk(isFirst);`,
+  );
+  const lines: string[] = [];
+  const print = (line: string) => lines.push(line);
+  const counts = await runFiles({ files: [file], jobs: 2, timeoutS: 60, env: process.env, print });
+  t.strictSame(counts, { passed: 2, failed: 0 });
+  t.ok(lines.includes(`# UNSTEADY, passed alone: ${file}`));
 });

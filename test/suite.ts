@@ -8,6 +8,8 @@ import { text } from 'node:stream/consumers';
 
 /** For a file that does not even end itself in its time. */
 const KILL_AFTER_S = 30;
+/** Of what a test says when it fails. */
+const FAILURE_LINES = 15;
 /** The slowest come first, so that none of them is left alone at the end. */
 const FIRST = ['test/torture/', 'test/e2e/'];
 
@@ -36,27 +38,66 @@ export function allFiles(): string[] {
   return files.sort((one, other) => rank(one) - rank(other));
 }
 
-/** Runs the files and prints what each said when it has ended, as one TAP document. */
-export async function runFiles({ files, jobs, timeoutS, env, print }: Suite): Promise<Counts> {
-  const waiting = [...files];
-  const all: Counts[] = [];
+/**
+ * Runs the files and prints what each said when it has ended, as one TAP document. A file that failed
+ * beside others is run once more, alone: what fails alone has failed, what does not is named as
+ * unsteady at the end. Whatever failed is printed again there.
+ */
+export async function runFiles(suite: Suite): Promise<Counts> {
+  const { print } = suite;
   print('TAP version 14');
+  const first = await runTogether(suite, suite.files, suite.jobs);
+  const failed = first.filter(({ counts }) => counts.failed > 0);
+  const again = await runTogether(
+    suite,
+    failed.map(({ file }) => file),
+    1,
+  );
+  print(`1..${first.length + again.length}`);
+  for (const { file, said } of failed) {
+    const isUnsteady = again.some((run) => run.file === file && run.counts.failed === 0);
+    print(`# ${isUnsteady ? 'UNSTEADY, passed alone' : 'FAILED, also alone'}: ${file}`);
+    for (const line of failuresIn(said)) print(`#   ${line}`);
+  }
+  const counted = [...first.filter(({ counts }) => counts.failed === 0), ...again];
+  return {
+    passed: counted.reduce((sum, { counts }) => sum + counts.passed, 0),
+    failed: counted.reduce((sum, { counts }) => sum + counts.failed, 0),
+  };
+}
+
+interface Run {
+  readonly file: string;
+  readonly said: readonly string[];
+  readonly counts: Counts;
+}
+
+async function runTogether(
+  { timeoutS, env, print }: Suite,
+  files: readonly string[],
+  jobs: number,
+): Promise<Run[]> {
+  const waiting = [...files];
+  const runs: Run[] = [];
   const work = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const { status, said, tookMs } = await runFile(file, timeoutS, env);
       const counts = countsOf(said, status);
-      all.push(counts);
+      runs.push({ file, said, counts });
       print(`# Subtest: ${file}`);
       for (const line of said) print(`    ${line}`);
-      print(`${counts.failed === 0 ? 'ok' : 'not ok'} ${all.length} - ${file} # time=${tookMs}ms`);
+      print(`${counts.failed === 0 ? 'ok' : 'not ok'} ${runs.length} - ${file} # time=${tookMs}ms`);
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  print(`1..${all.length}`);
-  return {
-    passed: all.reduce((sum, { passed }) => sum + passed, 0),
-    failed: all.reduce((sum, { failed }) => sum + failed, 0),
-  };
+  return runs;
+}
+
+/** Each failure with the lines that say why. */
+function failuresIn(said: readonly string[]): string[] {
+  return said.flatMap((line, at) =>
+    /^\s*not ok/.test(line) ? said.slice(at, at + FAILURE_LINES) : [],
+  );
 }
 
 async function runFile(file: string, timeoutS: number, env: NodeJS.ProcessEnv) {
