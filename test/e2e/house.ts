@@ -44,6 +44,7 @@ export interface Device {
   readonly stateReason: string | null;
   readonly releasedAt: string | null;
   readonly connected: boolean;
+  readonly lastSeenAt: string | null;
   readonly cap: 'on' | 'off';
   readonly scopes: readonly string[];
   readonly epoch: number;

@@ -92,8 +92,11 @@ t.test('without any consent a real camera leaves nothing but its name and times'
   };
   await eventually('it is there, and says that it obeys', isThere);
   t.equal(await agent.kill('SIGTERM'), 0);
-  const isGone = async (): Promise<boolean> => !(await house.device(camera.id)).connected;
-  await eventually('it is gone', isGone);
+  const isGone = async (): Promise<boolean> => {
+    const { connected, lastSeenAt } = await house.device(camera.id);
+    return !connected && lastSeenAt !== null;
+  };
+  await eventually('it is gone, and when is noted', isGone);
   const known = await house.inside(({ store }) => knownOf(store.index, camera.id));
   t.same(known, [...IDENTITY].sort());
 });
