@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
 
 # Debian packages for tests and benchmarks only.
-TEST_PACKAGES := ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi strace openssl bsdutils procps gpiod faketime
+TEST_PACKAGES := ffmpeg systemd gir1.2-gst-rtsp-server-1.0 python3-gi strace openssl bsdutils procps gpiod faketime
 BENCH_PACKAGES := mosquitto libmosquitto-dev
 
 # What has a long version, the longest first.

@@ -3,6 +3,7 @@
 // where an end of the ownership is noted, it is brought to its end before anything else.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../proto/agent-config.ts';
 import { LenscapError, toLenscapError } from '../proto/errors.ts';
@@ -12,6 +13,7 @@ import { Lens } from './claim/lens.ts';
 import type { CodeSource } from './claim/source.ts';
 import { Stick } from './claim/stick.ts';
 import { KnownTime, systemClock } from './clock.ts';
+import type { Surroundings } from './device-deps.ts';
 import { DeviceLife } from './device-life.ts';
 import { cleanAfter } from './durable-file.ts';
 import { depart, departureOf, markDeparture } from './identity/departure.ts';
@@ -27,7 +29,8 @@ const LOOK_MS = 500;
 const RETRY_MS = 10_000;
 
 /**
- * Runs the agent until `signal` is aborted and what could be sent is sent.
+ * Runs the agent until `signal` is aborted and what could be sent is sent. Another configuration file
+ * takes effect at once, with a new life.
  * @throws STORE_FAILED when the state folder cannot be used, STORE_LOCKED when another agent runs on
  * it, IDENTITY_INVALID.
  */
@@ -35,34 +38,54 @@ export async function runAgent(
   config: AgentConfig,
   log: Logger,
   signal: AbortSignal,
+  around: Surroundings,
 ): Promise<void> {
   makeStateDir(config.stateDir);
   const lock = tryRunLock(config.stateDir);
   if (lock === null)
     throw new LenscapError('STORE_LOCKED', `another agent runs on ${config.stateDir}`);
-  const agent = new Agent(config, log);
+  const agent = new Agent(config, log, around);
+  const stopListening = around.onReload((next) => agent.reload(next));
   try {
     await agent.run(signal);
   } finally {
+    stopListening();
     forgetInstance(config.stateDir);
     lock.release();
   }
 }
 
 class Agent {
-  readonly #config: AgentConfig;
   readonly #log: Logger;
+  readonly #around: Surroundings;
   readonly #time: KnownTime;
   readonly #instanceId = randomBytes(16).toString('hex');
+  #config: AgentConfig;
+  /** Ends the stretch of life under way. */
+  #change = new AbortController();
   /** An end of the ownership that could not be noted on disk. */
   #unnoted: ReleaseCause | null = null;
 
-  constructor(config: AgentConfig, log: Logger) {
+  constructor(config: AgentConfig, log: Logger, around: Surroundings) {
     this.#config = config;
     this.#log = log;
+    this.#around = around;
     this.#time = new KnownTime(systemClock, RELEASED_AT_US, () =>
       log.warn('the clock shows a time that has passed: dates of certificates are not judged'),
     );
+  }
+
+  /** Lives on with another configuration. What says whose board it is takes a restart. */
+  reload(config: AgentConfig): void {
+    const { identity, stateDir } = this.#config;
+    if (config.identity !== identity || config.stateDir !== stateDir) {
+      const paths = ['/identity', '/stateDir'];
+      this.#log.error({ code: 'CONFIG_INVALID', paths }, 'these do not change without a restart');
+      return;
+    }
+    if (isDeepStrictEqual(config, this.#config)) return;
+    this.#config = config;
+    this.#change.abort();
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -111,6 +134,7 @@ class Agent {
     const cause = this.#departure();
     if (cause !== null) return this.#depart(cause, signal);
     const change = new AbortController();
+    this.#change = change;
     const watching = this.#watchForDeparture(change, signal);
     try {
       const identity = findIdentity(this.#config.identity);
@@ -190,9 +214,15 @@ class Agent {
   async #work(identity: Identity, signal: AbortSignal, change: AbortController): Promise<void> {
     const log = this.#log.child({ deviceId: identity.deviceId });
     this.#time.learn(identity.certificateStartsAtUs);
+    const { notifier, watchdogPeriodMs, journal, setLogLevel } = this.#around;
     const life = new DeviceLife({
       config: this.#config,
       identity,
+      serial: serialIn(this.#config.factory),
+      notifier,
+      watchdogPeriodMs,
+      journal,
+      setLogLevel,
       instanceId: this.#instanceId,
       clock: systemClock,
       time: this.#time,
@@ -206,5 +236,14 @@ class Agent {
       isDeparting: () => this.#departure() !== null,
     });
     await life.run(signal, change.signal);
+  }
+}
+
+/** As the maker of the board gave it. A file that cannot be read matters to a claim alone. */
+function serialIn(factory: string | null): string | null {
+  try {
+    return factory === null ? null : loadFactoryIdentity(factory).serial;
+  } catch {
+    return null;
   }
 }

@@ -1,7 +1,7 @@
-// Captures for as long as there is a permit, and hands on only what consent allows to keep.
-// Invariants: without a permit nothing of the capture exists; one capture at a time. What was
-// missed while the consent to pictures lasted is told to the capture, even where the lease ran out;
-// what was missed without it is not.
+// Captures for as long as there is a permit and the recording settings want pictures, and hands on
+// only what consent allows to keep. Invariants: without a permit nothing of the capture exists, nor
+// while nothing is wanted; one capture at a time. What was missed while the consent to pictures
+// lasted is told to the capture, whatever the reason; what was missed without it is not.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { toLenscapError } from '../proto/errors.ts';
@@ -9,20 +9,40 @@ import type { Gap } from '../proto/gap.ts';
 import type { SegmentHeader } from '../proto/segment.ts';
 import type { Stream } from '../proto/stream.ts';
 import type { Capture, Predecessor } from './capture/capture.ts';
-import type { Mark } from './capture/outage.ts';
+import type { Absence, Mark } from './capture/outage.ts';
 import type { Gate } from './consent/gate.ts';
 import type { Permit } from './consent/permit.ts';
+import type { Wanted } from './recording/wanted.ts';
 import type { Spool } from './spool/spool.ts';
 
 /** Wait after a capture that could not even be supervised, such as for a wrong setting. */
 const RETRY_MS = 10_000;
 
+/** What the camera does, for the light and for whoever watches. */
+export interface CameraState {
+  /** On: consent allows nothing. */
+  readonly cap: 'on' | 'off';
+  /** The source is open, or is about to be. */
+  readonly isCapturing: boolean;
+  /** Pictures are handed on; not while nothing moves in motion mode. */
+  readonly isRecording: boolean;
+}
+
 export interface CameraDeps {
   readonly gate: Pick<Gate, 'permit' | 'other' | 'onChange' | 'mayKeep'>;
   /** Captures under a permit until the signal (orderly) or the permit (at once) ends it. */
-  readonly capture: Pick<Capture, 'run' | 'leaseEnded' | 'close'>;
+  readonly capture: Pick<Capture, 'run' | 'absent' | 'close'>;
+  /** What the recording settings want. */
+  readonly wanted: Pick<Wanted, 'mode' | 'onChange'>;
+  /** Whether anything moves; asked in motion mode. */
+  readonly motion: { isRecording(): boolean; onChange(listener: () => void): () => void };
   /** Whether there would be sound if it were permitted; else sound makes no difference. */
-  readonly wantsSound: boolean;
+  readonly wantsSound: () => boolean;
+  /**
+   * Awaited before the source is opened, with the state as it will be; where it rejects, the source
+   * stays closed until a later attempt.
+   */
+  readonly opening?: (state: CameraState, signal: AbortSignal) => Promise<void>;
   /** Up to where there are pictures of an earlier run of the agent; null for none. */
   readonly before: Mark | null;
   readonly log: Logger;
@@ -30,8 +50,12 @@ export interface CameraDeps {
 
 export class Camera {
   readonly #deps: CameraDeps;
+  readonly #listeners = new Set<() => void>();
   /** What the next capture goes on from, with the epoch of its pictures. */
   #before: { readonly epoch: number; readonly what: Predecessor } | null = null;
+  #isCapturing = false;
+  /** Ends the capture under way, for the sake of another one. */
+  #replaced = new AbortController();
 
   constructor(deps: CameraDeps) {
     this.#deps = deps;
@@ -41,52 +65,143 @@ export class Camera {
 
   /** Resolves when `signal` is aborted and the last segment is handed on. */
   async run(signal: AbortSignal): Promise<void> {
-    const { gate, capture } = this.#deps;
-    while (!signal.aborted) {
-      const permit = gate.permit();
-      if (permit !== null) await this.#captureUnder(permit, signal);
-      else {
-        this.#capIsOn();
-        await gate.other(null, signal).catch(() => undefined);
-      }
+    const { gate, capture, wanted, motion } = this.#deps;
+    const stops = [gate, wanted, motion].map((part) => part.onChange(() => this.#notify()));
+    try {
+      while (!signal.aborted) await this.#stretch(signal);
+    } finally {
+      for (const stop of stops) stop();
     }
     if (gate.permit() === null) this.#capIsOn();
     if (this.#predecessor() !== null) capture.close();
   }
 
+  /**
+   * Ends the capture under way in an orderly way and begins another one, under the settings as they
+   * are then; what is missed is a Gap. Without a capture there is nothing to do.
+   */
+  restart(): void {
+    this.#replaced.abort();
+  }
+
+  /** Whether consent and the recording settings want the source to be open now. */
+  isWanted(): boolean {
+    return this.#deps.gate.permit() !== null && this.#deps.wanted.mode() !== 'closed';
+  }
+
+  state(): CameraState {
+    const isRecording = this.#isCapturing && this.#recordsNow();
+    const cap = this.#deps.gate.permit() === null ? 'on' : 'off';
+    return { cap, isCapturing: this.#isCapturing, isRecording };
+  }
+
+  /** Calls back when the state may have changed. Returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #stretch(signal: AbortSignal): Promise<unknown> {
+    const { gate } = this.#deps;
+    const permit = gate.permit();
+    if (permit !== null)
+      return this.isWanted() ? this.#captureUnder(permit, signal) : this.#rest(permit, signal);
+    this.#capIsOn();
+    return gate.other(null, signal).catch(() => undefined);
+  }
+
   /** Where consent lasts all the same, the lease ran out. May be said again while it is so. */
   #capIsOn(): void {
     const before = this.#before;
+    if (before !== null && this.#predecessor() !== null)
+      this.#absent({ epoch: before.epoch, reason: 'lease_expired', code: null });
+    else if (before?.what === 'run') this.#before = null;
+  }
+
+  /** Nothing is captured though consent to pictures lasts. */
+  #absent(absence: Absence): void {
     const after = this.#predecessor();
-    if (before !== null && after !== null) {
-      this.#deps.capture.leaseEnded(after);
-      this.#before = { epoch: before.epoch, what: 'run' };
-    } else if (before?.what === 'run') this.#before = null;
+    this.#deps.capture.absent(absence, after);
+    const epoch = after === null ? absence.epoch : (this.#before?.epoch ?? absence.epoch);
+    this.#before = { epoch, what: 'run' };
+  }
+
+  /** Until something is wanted, or another permit is there. */
+  async #rest(permit: Permit, signal: AbortSignal): Promise<void> {
+    const { gate, wanted, log } = this.#deps;
+    this.#absent({ epoch: permit.epoch, reason: 'not_wanted', code: null });
+    log.info('the camera stays closed: nothing is to be recorded now');
+    const changed = new AbortController();
+    const stopListening = wanted.onChange(() => this.isWanted() && changed.abort());
+    if (this.isWanted()) changed.abort();
+    await gate
+      .other(permit, AbortSignal.any([signal, changed.signal]))
+      .catch(() => undefined)
+      .finally(stopListening);
   }
 
   async #captureUnder(permit: Permit, signal: AbortSignal): Promise<void> {
-    const { gate, capture, log } = this.#deps;
+    const { gate, wanted } = this.#deps;
     const replaced = new AbortController();
-    const stopListening = gate.onChange(() => {
+    this.#replaced = replaced;
+    const look = () => {
       const now = gate.permit();
       if (now === null) this.#capIsOn();
-      if (!this.#isEnough(permit, now)) replaced.abort();
-    });
+      if (!this.isWanted() || !this.#isEnough(permit, now)) replaced.abort();
+    };
+    const stops = [gate.onChange(look), wanted.onChange(look)];
     const end = AbortSignal.any([signal, replaced.signal]);
+    try {
+      if (await this.#open(permit, end)) await this.#capture(permit, end, signal);
+    } finally {
+      for (const stop of stops) stop();
+      this.#isCapturing = false;
+      this.#notify();
+    }
+  }
+
+  /** Whether everything that has to come before the first picture is done. */
+  async #open(permit: Permit, end: AbortSignal): Promise<boolean> {
+    const { opening, log } = this.#deps;
+    if (opening === undefined) return !end.aborted;
+    const isRecording = this.#recordsNow();
+    const either = AbortSignal.any([end, permit.revoked]);
+    try {
+      await opening({ cap: 'off', isCapturing: true, isRecording }, either);
+      return !either.aborted;
+    } catch (error) {
+      if (either.aborted) return false;
+      const { code, message } = toLenscapError(error, 'LIGHT_FAILED');
+      log.error({ code, nextAttemptMs: RETRY_MS }, message);
+      this.#absent({ epoch: permit.epoch, reason: 'source_lost', code });
+      await sleep(RETRY_MS, undefined, { signal: either }).catch(() => undefined);
+      return false;
+    }
+  }
+
+  async #capture(permit: Permit, end: AbortSignal, signal: AbortSignal): Promise<void> {
+    const { gate, wanted, capture, log } = this.#deps;
     const after = this.#predecessor();
     this.#before = { epoch: permit.epoch, what: 'run' };
+    this.#isCapturing = true;
+    this.#notify();
     try {
       await capture.run(end, permit, after);
       if (end.aborted || permit.revoked.aborted) return;
       log.info('the source came to its end');
       this.#before = null;
-      await gate.other(gate.permit(), signal).catch(() => undefined);
+      const changed = new AbortController();
+      const stop = wanted.onChange(() => changed.abort());
+      this.#isCapturing = false;
+      this.#notify();
+      await gate
+        .other(gate.permit(), AbortSignal.any([signal, changed.signal, end]))
+        .catch(() => undefined)
+        .finally(stop);
     } catch (error) {
       const { code, message } = toLenscapError(error, 'CAPTURE_FAILED');
       log.error({ code, nextAttemptMs: RETRY_MS }, message);
       await sleep(RETRY_MS, undefined, { signal: end }).catch(() => undefined);
-    } finally {
-      stopListening();
     }
   }
 
@@ -98,14 +213,26 @@ export class Camera {
     return isUnbroken ? before.what : null;
   }
 
+  #recordsNow(): boolean {
+    const { wanted, motion } = this.#deps;
+    return wanted.mode() === 'continuous' || (wanted.mode() === 'motion' && motion.isRecording());
+  }
+
   /** Whether the capture under `old` does all that `now` permits. */
   #isEnough(old: Permit, now: Permit | null): boolean {
-    return now === old || (now !== null && (!this.#deps.wantsSound || now.audio === old.audio));
+    return now === old || (now !== null && (!this.#deps.wantsSound() || now.audio === old.audio));
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 }
 
 /** The spool as the capture sees it: what consent does not cover is dropped on the way. */
-export function consentedSink(spool: Spool, gate: Pick<Gate, 'mayKeep'>) {
+export function consentedSink(
+  spool: Pick<Spool, 'stream' | 'segment' | 'gap'>,
+  gate: Pick<Gate, 'mayKeep'>,
+) {
   return {
     stream: (stream: Stream): void => {
       if (gate.mayKeep(stream)) spool.stream(stream);

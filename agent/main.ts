@@ -3,14 +3,20 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
+import type { AgentConfig } from '../proto/agent-config.ts';
 import { ERRORS, LenscapError, toLenscapError } from '../proto/errors.ts';
 import { runAgent } from './agent.ts';
 import { KnownTime, systemClock } from './clock.ts';
+import { showConfiguration } from './config/commands.ts';
 import { loadAgentConfig } from './config/load.ts';
 import { type CommandDeps, claimBoard, resetBoard } from './identity/commands.ts';
 import { keepOutOfCoreDumps } from './identity/core-dump.ts';
 import { findIdentity, loadFactoryIdentity } from './identity/identity.ts';
+import type { Journal } from './journal/journal.ts';
+import { makeLog } from './journal/logger.ts';
+import { makeJournal } from './journal/made.ts';
+import { Notifier } from './service/notifier.ts';
 import { checkSpool, listSpool } from './spool/commands.ts';
 import { RELEASED_AT_US, readVersion } from './version.ts';
 
@@ -23,7 +29,7 @@ interface Options {
   readonly config: string;
 }
 
-interface SpoolOptions extends Options {
+interface JsonOptions extends Options {
   readonly json?: true;
 }
 
@@ -64,13 +70,22 @@ function main(): void {
   const asJson = ['--json', 'print one JSON document'] as const;
   withConfig(spool.command('list'), 'list the records, without opening their media')
     .option(...asJson)
-    .action(({ config, json }: SpoolOptions) =>
+    .action(({ config, json }: JsonOptions) =>
       listSpool(loadAgentConfig(config).stateDir, json === true, say),
     );
   withConfig(spool.command('check'), 'open every record with its media, name each damaged one')
     .option(...asJson)
-    .action(({ config, json }: SpoolOptions) =>
+    .action(({ config, json }: JsonOptions) =>
       checkSpool(loadAgentConfig(config).stateDir, json === true, say),
+    );
+  const pushed = program
+    .command('config')
+    .description('look at what was pushed to the board, change nothing')
+    .helpCommand(false);
+  withConfig(pushed.command('show'), 'print the version, what became of it, settings in force')
+    .option(...asJson)
+    .action(({ config, json }: JsonOptions) =>
+      showConfiguration(loadAgentConfig(config), json === true, say),
     );
   program.parseAsync().catch((error: unknown) => fail(error));
 }
@@ -83,12 +98,52 @@ function withConfig(command: Command, description: string): Command {
 
 async function run({ config: path }: Options): Promise<void> {
   const config = loadAgentConfig(path);
-  const log = makeLog(config.log.level);
-  endOnBug(log);
+  const { log, setLevel, journal } = makeJournal(config);
+  endOnBug(log, journal);
   log.info({ version: readVersion(), source: config.source.type }, 'started');
-  await runAgent(config, log, stopSignal(log));
+  const notifier = new Notifier({ socket: process.env.NOTIFY_SOCKET, log });
+  const stop = stopSignal(log);
+  stop.addEventListener('abort', () => void notifier.tell('STOPPING=1'), { once: true });
+  void notifier.tell('READY=1');
+  await runAgent(config, log, stop, {
+    notifier,
+    watchdogPeriodMs: periodOf(process.env.WATCHDOG_USEC),
+    journal,
+    setLogLevel: setLevel,
+    onReload: (take) => onReload(path, take, notifier, log),
+  });
   log.info('stopped');
+  journal.flush();
   process.exit(0);
+}
+
+/** Half of what the service manager waits for a sign of life, milliseconds; null: it does not wait. */
+function periodOf(watchdogUsec: string | undefined): number | null {
+  const usec = Number(watchdogUsec);
+  return Number.isSafeInteger(usec) && usec > 0 ? usec / 2000 : null;
+}
+
+/** SIGHUP: the configuration file is read again. One that is not valid changes nothing. */
+function onReload(
+  path: string,
+  take: (config: AgentConfig) => void,
+  notifier: Notifier,
+  log: Logger,
+): () => void {
+  const reload = () => {
+    void notifier.tell('RELOADING=1');
+    try {
+      const config = loadAgentConfig(path);
+      log.info('the configuration file was read again');
+      take(config);
+    } catch (error) {
+      const { code, message } = toLenscapError(error, 'CONFIG_INVALID');
+      log.error({ code }, `${message}; the configuration in force stays`);
+    }
+    void notifier.tell('READY=1');
+  };
+  process.on('SIGHUP', reload);
+  return () => process.off('SIGHUP', reload);
 }
 
 function check({ config: path }: Options): void {
@@ -137,7 +192,7 @@ async function isSure(): Promise<boolean> {
 
 function commandDeps(path: string): CommandDeps {
   const time = new KnownTime(systemClock, RELEASED_AT_US);
-  return { config: loadAgentConfig(path), time, log: makeLog('warn'), say };
+  return { config: loadAgentConfig(path), time, log: makeLog('warn', null).log, say };
 }
 
 function say(line: string): void {
@@ -153,30 +208,18 @@ function stopSignal(log: Logger): AbortSignal {
       log.info({ signal: name }, 'stopping');
       stop.abort(new LenscapError('UPLINK_LOST', `stopped by ${name}`));
     });
-  process.on('SIGHUP', () => log.debug('SIGHUP is ignored'));
   return stop.signal;
 }
 
 /** A state nobody thought of is left at once; the service manager starts anew. */
-function endOnBug(log: Logger): void {
+function endOnBug(log: Logger, journal: Pick<Journal, 'flush'>): void {
   const end = (error: unknown) => {
     log.fatal({ err: error, code: 'BUG' }, ERRORS.BUG.message);
+    journal.flush(true);
     process.exit(ERRORS.BUG.exit);
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
-}
-
-function makeLog(level: string): Logger {
-  return pino(
-    {
-      level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      redact: ['privateKey', '*.privateKey', 'password', '*.password', 'identity', 'payload'],
-    },
-    pino.destination({ fd: 2, sync: true }),
-  );
 }
 
 function fail(error: unknown): void {

@@ -19,10 +19,13 @@ import { Authority } from './fleet/authority.ts';
 import { Boards } from './fleet/boards.ts';
 import { Certificates } from './fleet/certificates.ts';
 import { Claims } from './fleet/claims.ts';
+import { Configuration } from './fleet/configuration.ts';
 import { Lifecycle } from './fleet/lifecycle.ts';
+import { Rollouts } from './fleet/rollouts.ts';
 import { makeFolder, readSecret, writeFileDurably } from './store/durable.ts';
 import { takeLock } from './store/lock.ts';
 import { isNewInstallation, openStore, type Store } from './store/store.ts';
+import type { ToldListener } from './store/told.ts';
 
 const INIT_WAIT_MS = 15_000;
 
@@ -37,9 +40,15 @@ export interface Installation {
   readonly claims: Claims;
   readonly lifecycle: Lifecycle;
   readonly boards: Boards;
+  readonly configuration: Configuration;
+  readonly rollouts: Rollouts;
   readonly nowUs: () => number;
   /** Who is told of each change of a device: of its consent, its state, its certificates. */
   readonly listeners: Set<(deviceId: string) => void>;
+  /** Who is told what a device told of itself, once it is stored. */
+  readonly toldListeners: Set<ToldListener>;
+  /** Who is told that another configuration is wanted of a device. */
+  readonly reconfigured: Set<(deviceId: string) => void>;
 }
 
 /**
@@ -72,14 +81,19 @@ export async function openInstallation(
     if (!(await store.consent.policy()))
       await consent.publish(defaultPolicyBytes(), { actor: 'operator', how: 'first start' });
     const consentPublicKey = createPublicKey(key);
-    const parts = { folder, store, authority, gate, consent, consentPublicKey, nowUs, listeners };
+    const toldListeners = new Set<ToldListener>();
+    const told = { listeners, toldListeners, reconfigured: new Set<(deviceId: string) => void>() };
+    const parts = { folder, store, authority, gate, consent, consentPublicKey, nowUs, ...told };
     return { ...parts, ...makeFleet(parts, config, key, changed) };
   } finally {
     lock.release();
   }
 }
 
-type Fleet = Pick<Installation, 'certificates' | 'claims' | 'lifecycle' | 'boards'>;
+type Fleet = Pick<
+  Installation,
+  'certificates' | 'claims' | 'lifecycle' | 'boards' | 'configuration' | 'rollouts'
+>;
 
 function makeFleet(
   parts: Omit<Installation, keyof Fleet>,
@@ -95,6 +109,14 @@ function makeFleet(
     claims: new Claims({ ...parts, certificates, config: config.claims, address, changed }),
     lifecycle: new Lifecycle({ ...parts, key }),
     boards: new Boards(parts),
+    configuration: new Configuration({
+      ...parts,
+      key,
+      changed: (deviceId) => {
+        for (const listener of parts.reconfigured) listener(deviceId);
+      },
+    }),
+    rollouts: new Rollouts(parts),
   };
 }
 

@@ -7,6 +7,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { ERRORS, LenscapError, toLenscapError } from '../proto/errors.ts';
 import { readServerConfig } from './installation.ts';
 import { type Common, deviceVerbs, fleetVerbs, verb } from './operator/commands.ts';
+import { rolloutVerbs } from './operator/rollout-commands.ts';
 import { addAccount, verify, withInstallation } from './operator.ts';
 import { serve } from './serve.ts';
 import type { Report } from './store/findings.ts';
@@ -68,7 +69,7 @@ function reportLines({ faults, leftOver, mended, remedies, ...counts }: Report):
     ...faults.map((fault) => `FAULT ${fault}`),
     ...leftOver.map((line) => `left over: ${line}`),
     ...remedies.map((remedy) => `to do about ${remedy}`),
-    `${counts.segments} segments, ${counts.bytes} bytes, ${mended.length} mended, ${faults.length} faults, ${leftOver.length} left over`,
+    `${counts.segments} segments, ${counts.snapshots} snapshots, ${counts.bytes} bytes, ${mended.length} mended, ${faults.length} faults, ${leftOver.length} left over`,
   ];
 }
 
@@ -126,6 +127,7 @@ verb(program, 'serve', 'run the server; the first start makes authority, keys an
 accountVerbs(program);
 deviceVerbs(program, print);
 fleetVerbs(program, print);
+rolloutVerbs(program, print);
 policyVerbs(program);
 verb(program, 'verify', 'compare index, objects and ledger and report every disagreement')
   .option('--repair', 'mend what is safe to mend; the server has to be stopped')

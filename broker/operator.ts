@@ -122,12 +122,12 @@ export async function verify(
   const lock = options.repair ? lockOf(installation) : undefined;
   try {
     const { store, folder } = installation;
-    const { segments, bytes, findings } = await inspect(store, folder, progress);
+    const { findings, ...counts } = await inspect(store, folder, progress);
     const repaired = lock && (await repair(store, findings, { ...options, nowMs: Date.now() }));
     const lines = linesOf(repaired?.remaining ?? findings);
     const isReadable = !findings.some(({ kind }) => kind === 'index_damaged');
     const faults = [...lines.faults, ...(isReadable ? await recordFaults(installation) : [])];
-    return { segments, bytes, ...lines, faults, mended: repaired?.mended ?? [] };
+    return { ...counts, ...lines, faults, mended: repaired?.mended ?? [] };
   } finally {
     lock?.release();
   }

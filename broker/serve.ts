@@ -10,7 +10,9 @@ import { Collector } from './collector/collector.ts';
 import { GroupCommit } from './collector/group-commit.ts';
 import { Retention } from './collector/retention.ts';
 import { Instances } from './fleet/clones.ts';
+import { RolloutEngine } from './fleet/rollout-engine.ts';
 import { type Installation, openInstallation } from './installation.ts';
+import { FleetVitals } from './metrics/fleet-vitals.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Broker } from './mqtt/broker.ts';
 import { Presence } from './operator/presence.ts';
@@ -73,6 +75,7 @@ export async function serve(
       (stop) => metrics.run(stop),
       (stop) => presence.run(stop),
       (stop) => retention.run(stop),
+      (stop) => makeRollouts(installation, log).run(stop),
       (stop) => watch(installation, broker, config, log, stop),
     ]);
   } finally {
@@ -126,7 +129,7 @@ export async function makeBroker(
   log: Logger,
   memory: MediaMemory,
 ): Promise<Broker> {
-  const { store, authority, gate, nowUs, listeners } = installation;
+  const { store, consent, authority, gate, nowUs, toldListeners } = installation;
   const { key, cert } = await authority.server(hostsOf(config));
   const groups = new GroupCommit({ ...store, minFreeBytes: config.store.minFreeBytes });
   const broker = new Broker({
@@ -134,14 +137,19 @@ export async function makeBroker(
     config,
     tls: { key, cert, ca: authority.certificate },
     instances: new Instances(() => performance.now()),
-    collector: new Collector({ ...store, gate, groups, nowUs, log }),
+    collector: new Collector({ ...store, consent, toldListeners, gate, groups, nowUs, log }),
     memory,
     log,
   });
-  listeners.add((deviceId) => {
+  installation.listeners.add((deviceId) => {
     broker
       .recheck(deviceId)
       .catch((err: unknown) => log.error({ err, deviceId }, 'a change was not told'));
+  });
+  installation.reconfigured.add((deviceId) => {
+    broker
+      .tellConfiguration(deviceId)
+      .catch((err: unknown) => log.error({ err, deviceId }, 'a configuration was not told'));
   });
   return broker;
 }
@@ -158,16 +166,24 @@ function makePortal(
     claimLimits: config.claims,
     log,
     isConnected: (deviceId) => broker.isConnected(deviceId),
+    command: (deviceId, payload) => broker.command(deviceId, payload),
   });
 }
 
 function makeMetrics(
-  { store, nowUs }: Installation,
+  { store, gate, nowUs, listeners, toldListeners }: Installation,
   config: ServerConfig,
   log: Logger,
   broker: Broker,
 ): Metrics {
+  const fleet = new FleetVitals({
+    isConnected: (deviceId) => broker.isConnected(deviceId),
+    mayKnow: (deviceId, epoch) => gate.mayTakeIn(deviceId, { epoch, scopes: ['device_info'] }),
+  });
+  toldListeners.add((deviceId, telling) => fleet.note(deviceId, telling));
+  listeners.add((deviceId) => fleet.recheck(deviceId));
   return new Metrics({
+    fleet,
     config: config.metrics,
     overview: new Overview(store.index),
     claimFailures: config.claims.failures,
@@ -175,6 +191,22 @@ function makeMetrics(
     nowUs,
     log,
   });
+}
+
+/** Carries out what the operator's verbs have begun. */
+export function makeRollouts(installation: Installation, log: Logger): RolloutEngine {
+  const engine = new RolloutEngine({
+    ...installation,
+    changed: (deviceId) => {
+      for (const listener of installation.reconfigured) listener(deviceId);
+    },
+    log,
+    wait: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined),
+  });
+  installation.toldListeners.add((deviceId, { noun }) => {
+    if (noun === 'reported') engine.reported(deviceId);
+  });
+  return engine;
 }
 
 /** Names under which devices may reach the listener. */

@@ -1,6 +1,10 @@
-// The agent's configuration file: one schema with every default, unit and range.
-// What belongs to the hardware; nothing in it can widen consent.
+// The agent's configuration file: the board's profile, which cannot be changed from afar, and the
+// board's own values for the settings that can. Nothing in it can widen consent.
+import type { Settings } from './settings.ts';
+import { group, integer, oneOf, settingsSchema } from './settings-schema.ts';
 import { documentChecker, type Schema } from './validate.ts';
+
+export type { AudioConfig, VideoConfig } from './settings.ts';
 
 export type SourceConfig =
   | {
@@ -19,22 +23,6 @@ export type SourceConfig =
   | { readonly type: 'file'; readonly path: string; readonly loop: boolean }
   | { readonly type: 'test' };
 
-export interface VideoConfig {
-  readonly width: number;
-  readonly height: number;
-  readonly frameRate: number;
-  readonly bitrateKbps: number;
-  readonly keyframeIntervalMs: number;
-  readonly encoder: string;
-}
-
-export interface AudioConfig {
-  readonly source: 'none' | 'source' | 'alsa';
-  readonly device: string;
-  readonly codec: 'aac' | 'opus';
-  readonly bitrateKbps: number;
-}
-
 export type ButtonConfig =
   | { readonly type: 'input'; readonly device: string; readonly keyCode: number }
   | {
@@ -44,14 +32,20 @@ export type ButtonConfig =
       readonly activeLow: boolean;
     };
 
-export interface AgentConfig {
+export type LightConfig =
+  | { readonly type: 'led'; readonly path: string }
+  | {
+      readonly type: 'gpio';
+      readonly chip: string;
+      readonly line: number;
+      readonly activeLow: boolean;
+    };
+
+export interface AgentConfig extends Settings {
   readonly identity: string;
   readonly factory: string | null;
   readonly stateDir: string;
   readonly source: SourceConfig;
-  readonly video: VideoConfig;
-  readonly audio: AudioConfig;
-  readonly segment: { readonly durationMs: number };
   readonly capture: {
     readonly stallTimeoutMs: number;
     readonly startTimeoutMs: number;
@@ -60,55 +54,20 @@ export interface AgentConfig {
     readonly clockJumpMs: number;
   };
   readonly claim: { readonly lens: boolean; readonly folders: readonly string[] };
-  readonly board: { readonly resetButton: ButtonConfig | null; readonly resetHoldMs: number };
-  readonly spool: {
-    readonly maxBytes: number;
-    readonly maxAgeS: number;
-    readonly memoryBytes: number;
-    readonly flushAfterMs: number;
-    readonly minFreeMemoryBytes: number;
-    readonly durability: 'sparing' | 'always';
+  readonly board: {
+    readonly model: string | null;
+    readonly resetButton: ButtonConfig | null;
+    readonly resetHoldMs: number;
+    readonly light: LightConfig | null;
   };
-  readonly uplink: {
-    readonly window: number;
-    readonly backlogPercent: number;
-    readonly maxKbps: number;
-    readonly meteredInterfaces: readonly string[];
-    readonly keepaliveS: number;
-    readonly connectTimeoutMs: number;
-    readonly ackTimeoutMs: number;
-    readonly backoffMinMs: number;
-    readonly backoffMaxMs: number;
-    readonly drainTimeoutMs: number;
-  };
-  readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' };
+  readonly health: { readonly intervalS: number; readonly provenAfterMs: number };
 }
 
-const integer = (description: string, value: number, minimum: number, maximum: number): Schema => ({
-  type: 'integer',
-  description,
-  default: value,
-  minimum,
-  maximum,
-});
-const oneOf = (description: string, ...values: readonly string[]): Schema => ({
-  type: 'string',
-  description,
-  default: values[0],
-  enum: values,
-});
 const path = (description: string): Schema => ({
   type: 'string',
   description,
   minLength: 1,
   maxLength: 4096,
-});
-const group = (description: string, properties: Record<string, Schema>): Schema => ({
-  type: 'object',
-  description,
-  default: {},
-  additionalProperties: false,
-  properties,
 });
 const source = (
   type: string,
@@ -173,6 +132,21 @@ const buttons: readonly Schema[] = [
   }),
 ];
 
+const lights: readonly Schema[] = [
+  source('led', 'A light of the kernel.', ['path'], {
+    path: { ...path('Its folder, e.g. /sys/class/leds/status.'), pattern: '^/' },
+  }),
+  source('gpio', 'A GPIO line, set by gpioset of the Debian package gpiod.', ['chip', 'line'], {
+    chip: {
+      type: 'string',
+      description: 'Chip, e.g. gpiochip0.',
+      pattern: '^[A-Za-z0-9_-]{1,64}$',
+    },
+    line: integer('Offset of the line.', 0, 0, 4095),
+    activeLow: { type: 'boolean', description: 'Low means lit.', default: false },
+  }),
+];
+
 export const agentConfigSchema: Schema = {
   type: 'object',
   required: ['identity', 'stateDir', 'source'],
@@ -196,44 +170,6 @@ export const agentConfigSchema: Schema = {
       discriminator: { propertyName: 'type' },
       oneOf: sources,
     },
-    video: group('How pictures are encoded, when the source is not H.264 already.', {
-      width: integer('Pixels.', 1280, 64, 7680),
-      height: integer('Pixels.', 720, 64, 4320),
-      frameRate: integer('Frames per second.', 30, 1, 120),
-      bitrateKbps: integer('Kilobits per second.', 2000, 50, 50000),
-      keyframeIntervalMs: integer(
-        'Longest time between keyframes, milliseconds.',
-        2000,
-        200,
-        10000,
-      ),
-      encoder: {
-        type: 'string',
-        description:
-          '`auto` (hardware first, then x264enc, then openh264enc) or one of v4l2h264enc, mpph264enc, vah264enc, vaapih264enc, omxh264enc, x264enc, openh264enc.',
-        default: 'auto',
-        pattern: '^[a-z0-9]{1,40}$',
-      },
-    }),
-    audio: group('Sound; recorded only with the scope `audio`.', {
-      source: oneOf(
-        '`source`: the track of the source. `alsa`: a microphone.',
-        'none',
-        'source',
-        'alsa',
-      ),
-      device: {
-        type: 'string',
-        description: 'ALSA device.',
-        default: 'default',
-        pattern: '^[\\w:,.=-]{1,100}$',
-      },
-      codec: oneOf('What sound is stored as.', 'aac', 'opus'),
-      bitrateKbps: integer('Kilobits per second.', 64, 8, 320),
-    }),
-    segment: group('How the stream is cut.', {
-      durationMs: integer('Aim, milliseconds; cut at the next keyframe.', 4000, 500, 60000),
-    }),
     capture: group('How a source is watched.', {
       stallTimeoutMs: integer('Silence that counts as a stall, milliseconds.', 4000, 500, 60000),
       startTimeoutMs: integer(
@@ -266,6 +202,13 @@ export const agentConfigSchema: Schema = {
       },
     }),
     board: group('What the board has.', {
+      model: {
+        type: ['string', 'null'],
+        description: 'What its maker calls it. Absent: as the device tree or the firmware says.',
+        default: null,
+        minLength: 1,
+        maxLength: 64,
+      },
       resetButton: {
         type: ['object', 'null'],
         description: 'Button that resets the board when held. Absent: none.',
@@ -275,76 +218,26 @@ export const agentConfigSchema: Schema = {
         oneOf: buttons,
       },
       resetHoldMs: integer('How long the button has to be held, milliseconds.', 10000, 1000, 60000),
+      light: {
+        type: ['object', 'null'],
+        description:
+          'Indicator light: without it the camera is not opened. Absent: a line in the log.',
+        default: null,
+        required: ['type'],
+        discriminator: { propertyName: 'type' },
+        oneOf: lights,
+      },
     }),
-    spool: group('What waits for the server.', {
-      maxBytes: integer(
-        'Bytes on flash, in stateDir; beyond them the oldest are given up. 5% of the file system always stay free.',
-        1 << 30,
-        1 << 20,
-        2 ** 40,
-      ),
-      maxAgeS: integer('What waited longer is given up, seconds.', 604800, 60, 31536000),
-      memoryBytes: integer(
-        'Bytes in memory; beyond them the oldest move to flash, or are given up where it takes nothing.',
-        32 << 20,
-        1 << 20,
-        1 << 30,
-      ),
-      flushAfterMs: integer(
-        'Silence of the server after which what waits moves to flash, milliseconds.',
+    health: group('How the camera reports and judges itself.', {
+      intervalS: integer('Between two reports of its health, seconds.', 300, 1, 86400),
+      provenAfterMs: integer(
+        'Pictures have to flow for so long before a new configuration counts as good.',
         10000,
-        100,
+        500,
         600000,
       ),
-      minFreeMemoryBytes: integer(
-        'Free memory of the machine below which what waits moves to flash.',
-        32 << 20,
-        0,
-        2 ** 34,
-      ),
-      durability: oneOf(
-        '`sparing`: flash is written when the server does not answer. `always`: each segment is written at once.',
-        'sparing',
-        'always',
-      ),
     }),
-    uplink: group('The connection to the server.', {
-      window: integer('Publishes that wait for their acknowledgement.', 4, 1, 16),
-      backlogPercent: integer(
-        'Share of the time of the link that what waited may take, beside what happens now.',
-        80,
-        1,
-        100,
-      ),
-      maxKbps: integer('Most that is sent, kilobits per second; 0: no limit.', 0, 0, 10000000),
-      meteredInterfaces: {
-        type: 'array',
-        description:
-          'Network interfaces that cost by volume, e.g. `wwan0` or `ppp*`: no media are sent over them, which wait for another one.',
-        default: [],
-        maxItems: 16,
-        items: { type: 'string', pattern: '^[A-Za-z0-9._:@-]{1,15}\\*?$' },
-      },
-      keepaliveS: integer('MQTT keepalive, seconds; an upload has to fit into it.', 180, 5, 3600),
-      connectTimeoutMs: integer('Longest wait for a connection, milliseconds.', 10000, 500, 120000),
-      ackTimeoutMs: integer(
-        'Longest wait for an acknowledgement while nothing moves on the line, milliseconds.',
-        30000,
-        1000,
-        3600000,
-      ),
-      backoffMinMs: integer('First wait before reconnecting, milliseconds.', 1000, 10, 60000),
-      backoffMaxMs: integer('Longest wait before reconnecting, milliseconds.', 60000, 10, 3600000),
-      drainTimeoutMs: integer(
-        'Time to send what waits when stopped, milliseconds.',
-        5000,
-        0,
-        60000,
-      ),
-    }),
-    log: group('What the agent writes to its standard error.', {
-      level: oneOf('Least level.', 'info', 'trace', 'debug', 'warn', 'error', 'fatal'),
-    }),
+    ...settingsSchema,
   },
 };
 

@@ -14,6 +14,18 @@ interface ErrorRow {
 
 export const ERRORS = {
   CONFIG_INVALID: { message: 'the configuration is not valid', retry: false, exit: 78, http: 400 },
+  CONFIG_STALE: {
+    message: 'the configuration was changed by somebody else',
+    retry: false,
+    exit: 73,
+    http: 409,
+  },
+  CONFIG_UNHEALTHY: {
+    message: 'the configuration did not work',
+    retry: false,
+    exit: 70,
+    http: 500,
+  },
   IDENTITY_INVALID: {
     message: 'the identity bundle cannot be used',
     retry: false,
@@ -76,6 +88,13 @@ export const ERRORS = {
   CAPTURE_ENDED: { message: 'the source ended', retry: true, exit: 0, http: 500 },
   CAPTURE_FAILED: { message: 'the capture failed', retry: true, exit: 70, http: 500 },
 
+  LIGHT_FAILED: {
+    message: 'the indicator light cannot be set',
+    retry: true,
+    exit: 69,
+    http: 500,
+  },
+
   SPOOL_FULL: { message: 'the spool has no room', retry: true, exit: 75, http: 503 },
   UPLINK_LOST: {
     message: 'the connection to the server is lost',
@@ -110,6 +129,8 @@ export const ERRORS = {
     http: 409,
   },
   SEGMENT_DELETED: { message: 'the owner has deleted it', retry: false, exit: 65, http: 410 },
+
+  DEVICE_OFFLINE: { message: 'the camera is not connected', retry: true, exit: 69, http: 503 },
 
   STORE_FULL: { message: 'the disk has no room', retry: true, exit: 74, http: 507 },
   STORE_FAILED: { message: 'the storage does not work', retry: true, exit: 74, http: 500 },

@@ -19,6 +19,8 @@ export const GAP_REASONS = [
   'spool_expired',
   'lease_expired',
   'store_lost',
+  'no_motion',
+  'not_wanted',
 ] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 

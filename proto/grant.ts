@@ -3,6 +3,7 @@
 import type { KeyObject } from 'node:crypto';
 import { LenscapError } from './errors.ts';
 import { parsed, scopes, whole } from './fields.ts';
+import { type InfoField, infoFields, infoFieldToWire } from './info.ts';
 import { type GrantedSince, type Scope, scopeToWire } from './scopes.ts';
 import { signBody, verifyBody } from './signed.ts';
 import { isDeviceId } from './topics.ts';
@@ -21,6 +22,8 @@ export interface Grant {
   readonly policySha256: Uint8Array;
   readonly issuedAtUs: number;
   readonly leaseS: number;
+  /** Which parts of device information the policy names; none unless `device_info` is granted. */
+  readonly infoFields: readonly InfoField[];
 }
 
 /** Payload of down/grant. `privateKey` is Ed25519. */
@@ -29,7 +32,8 @@ export function signGrant(grant: Grant, privateKey: KeyObject): Uint8Array {
     scope: scopeToWire(scope),
     sinceEpoch,
   }));
-  const body = WireBody.encode({ ...grant, granted }).finish();
+  const named = grant.infoFields.map(infoFieldToWire);
+  const body = WireBody.encode({ ...grant, granted, infoFields: named }).finish();
   return WireGrant.encode(signBody(DOMAIN, body, privateKey)).finish();
 }
 
@@ -66,6 +70,8 @@ function decodeBody(body: Uint8Array): Grant {
   if ([...granted.values()].some((since) => since > epoch))
     throw new LenscapError('DECODE_INVALID', 'a scope cannot be granted since a later epoch');
   if (!isDeviceId(wire.deviceId)) throw new LenscapError('DECODE_INVALID', 'no device id');
+  if (wire.infoFields.length > 0 && !granted.has('device_info'))
+    throw new LenscapError('DECODE_INVALID', 'device information is named but not granted');
   if (wire.policySha256.byteLength !== (granted.size === 0 ? 0 : 32))
     throw new LenscapError('DECODE_INVALID', 'scopes are granted under a policy, and only then');
   return {
@@ -75,5 +81,6 @@ function decodeBody(body: Uint8Array): Grant {
     policySha256: Uint8Array.from(wire.policySha256),
     issuedAtUs: whole('issued_at_us', wire.issuedAtUs),
     leaseS: whole('lease_s', wire.leaseS, 1),
+    infoFields: infoFields(wire.infoFields),
   };
 }

@@ -22,6 +22,7 @@ export interface ServerConfig {
     readonly publicUrl: string | null;
     readonly loginsPerMinute: number;
     readonly requestsPerMinute: number;
+    readonly snapshotsPerMinute: number;
     readonly sessionS: number;
     readonly playS: number;
   };
@@ -117,6 +118,7 @@ export const serverConfigSchema: Schema = {
       },
       loginsPerMinute: integer('Attempts to log in of one address.', 10, 1, 10000),
       requestsPerMinute: integer('Requests of one address.', 6000, 10, 1000000),
+      snapshotsPerMinute: integer('Pictures that an owner asks cameras for.', 30, 1, 10000),
       sessionS: integer('Life of a login, seconds.', 30 * 86400, 60, 365 * 86400),
       playS: integer('Life of an address to play, seconds.', 900, 10, 86400),
     }),

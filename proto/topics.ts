@@ -12,11 +12,22 @@ export const UP_NOUNS = [
   'applied',
   'info',
   'health',
+  'reported',
+  'event',
+  'log',
+  'snapshot',
   'renewal',
   'released',
 ] as const;
 /** Nouns the server publishes to one device. */
-export const DOWN_NOUNS = ['grant', 'verdict', 'certificate', 'release'] as const;
+export const DOWN_NOUNS = [
+  'grant',
+  'verdict',
+  'config',
+  'command',
+  'certificate',
+  'release',
+] as const;
 /** Nouns of the exchange by which a board gets its identity: asked by the board, answered to it. */
 export const CLAIM_NOUNS = ['request', 'answer'] as const;
 export type UpNoun = (typeof UP_NOUNS)[number];

@@ -6,6 +6,24 @@ import { type ErrorCode, LenscapError } from './errors.ts';
 /** The schema language the product uses: `description` and `default` are kept next to each key. */
 export type Schema = Readonly<Record<string, unknown>>;
 
+/** What is wrong at one place of a document. */
+export interface Fault {
+  /** JSON pointer; empty for the whole. */
+  readonly path: string;
+  /** What would be allowed. */
+  readonly message: string;
+}
+
+export function faultLines(faults: readonly Fault[]): string {
+  return faults.map(({ path, message }) => `  ${path === '' ? '/' : path}: ${message}`).join('\n');
+}
+
+/** Makes a function that lists what is wrong with a document; it sets no defaults. */
+export function faultFinder(schema: Schema): (document: unknown) => Fault[] {
+  const validate = compile(schema, false);
+  return (document) => (validate(document) ? [] : (validate.errors ?? []).map(faultOf));
+}
+
 /**
  * Makes a checker for documents of type T. Absent keys get their defaults; the result is frozen.
  * The checker throws `code` and lists all faults, one a line: `/video/width: must be <= 7680`.
@@ -14,21 +32,24 @@ export function documentChecker<T>(
   schema: Schema,
   code: ErrorCode,
 ): (document: unknown, name: string) => T {
+  const validate: ValidateFunction<T> = compile<T>(schema, true);
+  return (document, name) => {
+    const copy: unknown = structuredClone(document);
+    if (validate(copy)) return deepFreeze(copy);
+    throw new LenscapError(code, `${name}:\n${faultLines((validate.errors ?? []).map(faultOf))}`);
+  };
+}
+
+function compile<T>(schema: Schema, useDefaults: boolean): ValidateFunction<T> {
   const ajv = new Ajv({
     allErrors: true,
-    useDefaults: true,
+    useDefaults,
     discriminator: true,
     strict: true,
     strictRequired: false,
     allowUnionTypes: true,
   });
-  const validate: ValidateFunction<T> = ajv.compile<T>(schema);
-  return (document, name) => {
-    const copy: unknown = structuredClone(document);
-    if (validate(copy)) return deepFreeze(copy);
-    const faults = (validate.errors ?? []).map(describeFault).join('\n');
-    throw new LenscapError(code, `${name}:\n${faults}`);
-  };
+  return ajv.compile<T>(schema);
 }
 
 /** Reads, parses and checks a JSON file. @throws `code`, for unreadable files and bad JSON as well. */
@@ -47,14 +68,14 @@ export function readDocument<T>(
   return check(document, path);
 }
 
-function describeFault({ instancePath, message, params }: ErrorObject): string {
+function faultOf({ instancePath, message, params }: ErrorObject): Fault {
   const extra =
     'additionalProperty' in params
       ? ` (${String(params.additionalProperty)})`
       : 'allowedValues' in params
         ? ` (${String(params.allowedValues)})`
         : '';
-  return `  ${instancePath === '' ? '/' : instancePath}: ${message ?? 'is not valid'}${extra}`;
+  return { path: instancePath, message: `${message ?? 'is not valid'}${extra}` };
 }
 
 function deepFreeze<T>(value: T): T {

@@ -46,6 +46,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'broker/metrics',
     'broker/fleet/states.ts',
     'broker/store/overview.ts',
+    'broker/store/told.ts',
     'proto',
     node,
     'pino',

@@ -7,11 +7,13 @@ import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { GRAY_FD, STILL_FD } from './picture.ts';
 import {
   type Caps,
   type Command,
   type Fault,
   type PipelinePlan,
+  type Property,
   type Report,
   reportOf,
 } from './protocol.ts';
@@ -21,16 +23,23 @@ const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
 const SETPRIV = '/usr/bin/setpriv';
 const MEDIA_FD = 4;
 
+/** Reports that answer no question. */
+export type Told = Exclude<Report, { kind: 'inspected' | 'refused' | 'set' }>;
+type Answer = Inspection | { readonly isSet: true };
+
 export type Inspection =
   | { readonly caps: Readonly<Record<string, Caps>> }
   | { readonly fault: Fault };
 
 export interface CaptureProcessEvents {
   /** Reports other than answers. */
-  report(report: Exclude<Report, { kind: 'inspected' | 'refused' }>): void;
+  report(report: Told): void;
   /** It said what is no report; it has been killed. */
   nonsense(): void;
   media(bytes: Buffer): void;
+  /** Bytes of small gray pictures, and of stills. */
+  gray?(bytes: Buffer): void;
+  still?(bytes: Buffer): void;
   stderr(text: string): void;
 }
 
@@ -41,11 +50,16 @@ export class CaptureProcess {
   /** Resolves when the process is gone and all it had written has been delivered. */
   readonly drained: Promise<void>;
   readonly #child: ChildProcess;
-  readonly #answers = new Map<number, (answer: Inspection) => void>();
+  readonly #answers = new Map<number, (answer: Answer) => void>();
   #nextId = 1;
 
-  constructor(events: CaptureProcessEvents, env: Readonly<Record<string, string>>) {
-    const child = forkChild(env);
+  /** `maskFd`: of the file with the image of the masks, which the child may read. */
+  constructor(
+    events: CaptureProcessEvents,
+    env: Readonly<Record<string, string>>,
+    maskFd: number | null = null,
+  ) {
+    const child = forkChild(env, maskFd);
     this.#child = child;
     this.pid = child.pid;
     this.gone = new Promise((resolve) => {
@@ -63,10 +77,13 @@ export class CaptureProcess {
         events.nonsense();
       } else if (report.kind === 'inspected') this.#answer(report.id, { caps: report.caps });
       else if (report.kind === 'refused') this.#answer(report.id, { fault: report.fault });
+      else if (report.kind === 'set') this.#answer(report.id, { isSet: true });
       else events.report(report);
     });
-    const media = child.stdio[MEDIA_FD];
-    if (media instanceof Readable) media.on('data', events.media).on('error', () => this.kill());
+    const nothing = (): void => undefined;
+    this.#read(MEDIA_FD, events.media);
+    this.#read(GRAY_FD, (bytes) => (events.gray ?? nothing)(bytes));
+    this.#read(STILL_FD, (bytes) => (events.still ?? nothing)(bytes));
     child.stderr?.setEncoding('utf8').on('data', events.stderr);
   }
 
@@ -77,9 +94,21 @@ export class CaptureProcess {
     limits: { readonly timeoutMs: number; readonly graceMs: number },
   ): Promise<Inspection> {
     const id = this.#nextId++;
-    return new Promise((resolve) => {
-      this.#answers.set(id, resolve);
+    return new Promise((resolve, reject) => {
+      this.#answers.set(id, (answer) => {
+        if ('isSet' in answer) reject(new Error('that is no answer to a look'));
+        else resolve(answer);
+      });
       this.#send({ kind: 'inspect', id, plan, sinks, ...limits });
+    });
+  }
+
+  /** Sets properties of the running pipeline; the fault, or null. Never settles as inspect(). */
+  set(properties: readonly Property[]): Promise<Fault | null> {
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#answers.set(id, (answer) => resolve('fault' in answer ? answer.fault : null));
+      this.#send({ kind: 'set', id, properties });
     });
   }
 
@@ -102,8 +131,15 @@ export class CaptureProcess {
 
   /** After this no byte is delivered any more. */
   discardMedia(): void {
-    const media = this.#child.stdio[MEDIA_FD];
-    if (media instanceof Readable) media.removeAllListeners('data').destroy();
+    for (const fd of [MEDIA_FD, GRAY_FD, STILL_FD]) {
+      const pipe = this.#child.stdio[fd];
+      if (pipe instanceof Readable) pipe.removeAllListeners('data').destroy();
+    }
+  }
+
+  #read(fd: number, take: (bytes: Buffer) => void): void {
+    const pipe = this.#child.stdio[fd];
+    if (pipe instanceof Readable) pipe.on('data', take).on('error', () => this.kill());
   }
 
   #send(command: Command): void {
@@ -111,7 +147,7 @@ export class CaptureProcess {
     if (this.#child.connected) this.#child.send(command, () => undefined);
   }
 
-  #answer(id: number, answer: Inspection): void {
+  #answer(id: number, answer: Answer): void {
     this.#answers.get(id)?.(answer);
     this.#answers.delete(id);
   }
@@ -123,13 +159,14 @@ function compileCache(): Readonly<Record<string, string>> {
   return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) };
 }
 
-function forkChild(env: Readonly<Record<string, string>>): ChildProcess {
+function forkChild(env: Readonly<Record<string, string>>, maskFd: number | null): ChildProcess {
   const node = ['--max-semi-space-size=1', '--max-old-space-size=64'];
   const isGuarded = existsSync(SETPRIV);
   return fork(CHILD, [], {
     execPath: isGuarded ? SETPRIV : process.execPath,
     execArgv: isGuarded ? ['--pdeathsig', 'KILL', process.execPath, ...node] : node,
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
+    // From 3 on: IPC, media, small gray pictures, stills, the image of the masks.
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe', 'pipe', 'pipe', maskFd ?? 'ignore'],
     // Untranslated messages, since faults are told apart by them. HOME holds the plugin registry.
     env: { HOME: homedir(), LC_ALL: 'C', UV_THREADPOOL_SIZE: '16', ...compileCache(), ...env },
   });

@@ -3,16 +3,29 @@
 // no child.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { LenscapError } from '../../proto/errors.ts';
 import type { Gap } from '../../proto/gap.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { MediaTime } from '../clock.ts';
+import type { Roll } from '../recording/roll.ts';
 import { backoffMs, failuresInRow } from './backoff.ts';
 import { EncoderChoice } from './encoder-choice.ts';
-import { type Mark, Outage } from './outage.ts';
-import { type CaptureConfig, type Permit, Session, type SessionEnd } from './session.ts';
+import { type Absence, type Mark, Outage } from './outage.ts';
+import { Session } from './session.ts';
+import type { CaptureConfig, Eyes, Permit, SessionEnd } from './session-terms.ts';
+import type { Still } from './stills.ts';
 
-export type { CaptureConfig, Permit } from './session.ts';
+export type { CaptureConfig, Eyes, Permit } from './session-terms.ts';
+export type { Still } from './stills.ts';
+
+/** What a capture tells of itself. */
+export interface Figures {
+  readonly framesCaptured: number;
+  readonly framesDropped: number;
+  /** Null: there was none yet. */
+  readonly lastPictureMonoUs: number | null;
+}
 
 /** Takes what was captured, in order; a stream comes before its segments. Must not throw. */
 export interface CaptureSink {
@@ -22,7 +35,8 @@ export interface CaptureSink {
 }
 
 export interface CaptureDeps {
-  readonly config: CaptureConfig;
+  /** The settings in force; read when a session begins, and by adjust(). */
+  readonly config: () => CaptureConfig;
   readonly log: Logger;
   readonly clock: MediaTime;
   /** From 0 up to 1. */
@@ -30,6 +44,12 @@ export interface CaptureDeps {
   /** Kernel boot id, a UUID. */
   readonly bootId: string;
   readonly sink: CaptureSink;
+  /** Which stretches of time are to be recorded; absent: all. */
+  readonly roll?: Roll;
+  /** Gets small gray pictures and loudness while the settings want them. */
+  readonly eyes?: Eyes;
+  /** A session ended by a failure. */
+  readonly onFailed?: (error: LenscapError) => void;
   /** Environment of the child beyond the least it needs, e.g. GST_PLUGIN_PATH. */
   readonly childEnv?: Readonly<Record<string, string>>;
 }
@@ -46,7 +66,10 @@ export class Capture {
   readonly #deps: CaptureDeps;
   readonly #encoders = new EncoderChoice();
   readonly #outage: Outage;
+  #session: Session | undefined;
   #firstPictureUs: number | undefined;
+  #framesCaptured = 0;
+  #lastPictureMonoUs: number | null = null;
   #soundFromUs = 0;
 
   constructor(deps: CaptureDeps) {
@@ -68,9 +91,13 @@ export class Capture {
     const either = AbortSignal.any([signal, permit.revoked]);
     for (let failures = 0; !either.aborted; ) {
       this.#firstPictureUs = undefined;
-      const end = await this.#session(permit).run(signal);
+      const session = this.#newSession(permit);
+      this.#session = session;
+      const end = await session.run(signal);
+      this.#session = undefined;
       if (end.kind !== 'failed') break;
       this.#outage.begin(end.reason, end.error.code);
+      this.#deps.onFailed?.(end.error);
       const pictures = { fromUs: this.#firstPictureUs, untilUs: clock.monoUs() };
       failures = failuresInRow(failures, pictures);
       await this.#rest(end, failures, either);
@@ -79,14 +106,42 @@ export class Capture {
   }
 
   /**
-   * There is no permit though consent to the pictures of `after` lasts: the lease ran out. The time
-   * until the next run, or until close(), becomes a Gap.
+   * Makes the capture under way as the settings in force say, without a break. `restart`: it cannot be
+   * made so while it runs. Where nothing is captured the next capture begins with them.
+   * @throws CAPTURE_FAILED, CAPTURE_ENDED when they could not be set; the capture begins anew then.
    */
-  leaseEnded(after: Predecessor): void {
-    this.#outage.leaseEnded(after === 'run' ? null : after);
+  async adjust(): Promise<'set' | 'restart'> {
+    return (await this.#session?.adjust(this.#deps.config())) ?? 'set';
   }
 
-  /** There will be no further run: hands over the Gap of a lease that ran out, if one lasts. */
+  /**
+   * The next picture, as it is recorded: masked, turned and written upon.
+   * @throws CAPTURE_ENDED when nothing is captured, CAPTURE_STALLED when no picture came in time.
+   */
+  async still(signal: AbortSignal): Promise<Still> {
+    if (this.#session === undefined)
+      throw new LenscapError('CAPTURE_ENDED', 'nothing is captured now');
+    return this.#session.still(signal);
+  }
+
+  /** Since this was made. What GStreamer drops by itself it does not tell: that is not counted. */
+  figures(): Figures {
+    return {
+      framesCaptured: this.#framesCaptured,
+      framesDropped: 0,
+      lastPictureMonoUs: this.#lastPictureMonoUs,
+    };
+  }
+
+  /**
+   * Nothing is captured though consent to pictures lasts: the time until the next run, or until
+   * close(), becomes a Gap. `after`: as for run().
+   */
+  absent(absence: Absence, after: Predecessor | null): void {
+    this.#outage.absent(absence, after);
+  }
+
+  /** There will be no further run: hands over the Gap of such an absence, if one lasts. */
   close(): void {
     this.#outage.endAt(this.#deps.clock.monoUs());
   }
@@ -103,16 +158,26 @@ export class Capture {
     await delay(waitMs, undefined, { signal }).catch(() => undefined);
   }
 
-  #session(permit: Permit): Session {
+  #newSession(permit: Permit): Session {
     const { config, log, clock, bootId, sink, childEnv = {} } = this.#deps;
     const deps = {
-      config,
+      config: config(),
+      eyes: this.#deps.eyes,
+      onPictures: (count: number) => {
+        this.#framesCaptured += count;
+        this.#lastPictureMonoUs = clock.monoUs();
+      },
       log,
       clock,
       bootId,
       encoders: this.#encoders,
       childEnv,
+      roll: this.#deps.roll,
       onStream: (stream: Stream) => sink.stream(stream),
+      onQuiet: (startMonoUs: number, durationUs: number) => {
+        this.#firstPictureUs ??= startMonoUs;
+        this.#outage.quiet(startMonoUs, durationUs);
+      },
       onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => {
         this.#firstPictureUs ??= header.startMonoUs;
         this.#outage.covered(header.startMonoUs, header.durationUs);
@@ -124,7 +189,7 @@ export class Capture {
   }
 
   #waitMs(failures: number): number {
-    const { backoffMinMs, backoffMaxMs } = this.#deps.config.capture;
+    const { backoffMinMs, backoffMaxMs } = this.#deps.config().capture;
     return backoffMs(failures, { minMs: backoffMinMs, maxMs: backoffMaxMs }, this.#deps.random());
   }
 }

@@ -10,6 +10,7 @@ import {
   type Fault,
   MAX_TEXT,
   type PipelinePlan,
+  type Property,
   type Report,
 } from './protocol.ts';
 
@@ -62,12 +63,37 @@ function watchBus(pipeline: Pipeline, onMessage: (message: BusMessage) => void):
 function build({ launch, properties }: PipelinePlan): Pipeline {
   const pipeline = new gst.Pipeline(launch);
   pipeline['auto-flush-bus'] = false;
+  assign(pipeline, properties);
+  return pipeline;
+}
+
+function assign(pipeline: Pipeline, properties: readonly Property[]): void {
   for (const { element, name, value } of properties) {
     const target = pipeline.findChild(element);
     if (target === undefined) throw new Error(`the pipeline has no element ${element}`);
     target[name] = value;
   }
-  return pipeline;
+}
+
+/** Sets properties of the running pipeline. */
+function set({ id, properties }: Extract<Command, { kind: 'set' }>): void {
+  try {
+    if (playing === undefined) throw new Error('nothing is playing');
+    assign(playing, properties);
+    report({ kind: 'set', id });
+  } catch (thrown) {
+    report({ kind: 'refused', id, fault: faultOfThrown(thrown) });
+  }
+}
+
+/** Silence is minus infinity, which is no number in JSON. */
+const SILENCE_DB = -120;
+
+/** Tells how loud it is: of several channels the loudest. They come as one text. */
+function reportSound({ name, rms }: BusMessage): void {
+  if (name !== 'level') return;
+  const levels = (String(rms).match(/-?\d+(\.\d+)?/g) ?? []).map(Number);
+  report({ kind: 'sound', db: Math.max(SILENCE_DB, ...levels) });
 }
 
 function cut(text: string): string {
@@ -175,6 +201,7 @@ function play({ kind, plan, loop }: Extract<Command, { kind: 'play' | 'scan' }>)
       if (message.type === 'error') lastWord({ kind: 'fault', fault: faultOf(message) });
       else if (message.type === 'eos') lastWord({ kind: 'ended' });
       else if (kind === 'scan') reportScanned(message);
+      else reportSound(message);
       again?.(message);
     });
     if (loop) pipeline.pause();
@@ -194,6 +221,7 @@ process.on('disconnect', end);
 process.on('message', (command: Command) => {
   if (command.kind === 'inspect') inspect(command);
   else if (command.kind === 'stop') stop(command);
+  else if (command.kind === 'set') set(command);
   else play(command);
 });
 // The parent may have gone before this line: then there was no event.

@@ -42,3 +42,12 @@ export const AUDIO_ENCODERS = {
 export function audioEncoder(name: string, bitrateKbps: number): string {
   return `${name} bitrate=${bitrateKbps * 1000}`;
 }
+
+/** Encoders whose bit rate is known to follow while pictures flow, and what one kbit/s is to them. */
+const LIVE_BITRATE: Readonly<Record<string, number>> = { x264enc: 1, openh264enc: 1000 };
+
+/** What `bitrate` of this encoder is set to; undefined where it cannot be changed while it runs. */
+export function liveBitrate(name: string, bitrateKbps: number): number | undefined {
+  const unit = Object.hasOwn(LIVE_BITRATE, name) ? LIVE_BITRATE[name] : undefined;
+  return unit === undefined ? undefined : bitrateKbps * unit;
+}

@@ -8,6 +8,7 @@ declare module 'gstreamer-superficial' {
     /** Of the structure of an element's message; a field `type` of it takes the place of `type`. */
     readonly name?: unknown;
     readonly symbol?: unknown;
+    readonly rms?: unknown;
   }
   /** Settable: string, boolean, and numbers that fit a float32. Enums and flags are not. */
   export interface Element {

@@ -16,6 +16,13 @@ export interface Mark extends RecordedUntil {
   readonly epoch: number;
 }
 
+/** Why nothing is captured, under which epoch. */
+export interface Absence {
+  readonly epoch: number;
+  readonly reason: 'lease_expired' | 'not_wanted' | 'source_lost';
+  readonly code: ErrorCode | null;
+}
+
 /** The later of two marks: by monotonic time within a boot, this boot before others, else by wall time. */
 export function laterMark(one: Mark | null, other: Mark | null, bootId: string): Mark | null {
   if (one === null || other === null) return one ?? other;
@@ -28,6 +35,8 @@ export class Outage {
   readonly #deps: OutageDeps;
   #covered: Mark;
   #epoch = 0;
+  /** End of the last pictures that were not wanted. */
+  #quietUntilUs = 0;
   #cause: { readonly reason: GapReason; readonly code: ErrorCode | null } | undefined;
 
   constructor(deps: OutageDeps) {
@@ -49,11 +58,15 @@ export class Outage {
     this.begin(since === null ? 'capture_restarted' : 'agent_stopped', null);
   }
 
-  /** No pictures from now on, for the lease ran out while consent to them lasts. */
-  leaseEnded(since: Mark | null): void {
+  /**
+   * No pictures from now on, though consent to them lasts. `since`: up to where there are some, 'run'
+   * for those of this outage's own capture, null where they are due from now on.
+   */
+  absent(absence: Absence, since: Mark | 'run' | null): void {
+    if (since === null) this.due(absence.epoch);
     // A stop of the agent before that is told apart.
-    if (since !== null) this.resume(since.epoch, since);
-    this.begin('lease_expired', null);
+    else if (since !== 'run') this.resume(absence.epoch, since);
+    this.begin(absence.reason, absence.code);
   }
 
   /**
@@ -61,8 +74,20 @@ export class Outage {
    * did itself, or had to, ends where something else goes wrong.
    */
   begin(reason: GapReason, code: ErrorCode | null): void {
-    if (yieldsTo(this.#cause?.reason, reason)) this.endAt(this.#deps.clock.monoUs());
+    const before = this.#cause?.reason;
+    if (yieldsTo(before, reason))
+      this.endAt(before === 'no_motion' ? this.#quietUntilUs : this.#deps.clock.monoUs());
     this.#cause ??= { reason, code };
+  }
+
+  /**
+   * There are pictures for this stretch, and none of them is wanted as nothing moves; an outage before
+   * it is over. If they are handed over after all, they are said to be covered later on.
+   */
+  quiet(startMonoUs: number, durationUs: number): void {
+    if (this.#cause?.reason !== 'no_motion') this.endAt(startMonoUs);
+    this.#quietUntilUs = startMonoUs + durationUs;
+    this.#cause ??= { reason: 'no_motion', code: null };
   }
 
   /** There are pictures for this stretch of monotonic time; an outage before it is over. */
@@ -107,8 +132,13 @@ export class Outage {
 }
 
 function yieldsTo(before: GapReason | undefined, reason: GapReason): boolean {
-  const isOver = before === 'lease_expired' || isRestart(before);
+  const isOver = isOwn(before) || isRestart(before);
   return isOver && reason !== before && !isRestart(reason);
+}
+
+/** Nothing is wrong: there is nothing that may or should be captured. */
+function isOwn(reason: GapReason | undefined): boolean {
+  return reason === 'lease_expired' || reason === 'not_wanted' || reason === 'no_motion';
 }
 
 function isRestart(reason: GapReason | undefined): boolean {

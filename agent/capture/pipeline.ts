@@ -2,7 +2,22 @@
 // INVARIANT: a launch string is made of constants and of numbers and words of closed sets. Paths,
 // addresses, names and passwords are properties, set on the built pipeline.
 import type { AudioConfig, SourceConfig, VideoConfig } from '../../proto/agent-config.ts';
+import type { Settings } from '../../proto/settings.ts';
 import { audioEncoder, videoEncoder } from './encoders.ts';
+import {
+  drawn,
+  ENCODER,
+  GAIN,
+  isDrawn,
+  isWatched,
+  LOUDNESS,
+  passed,
+  sounding,
+  sourceSize,
+  turned,
+  watching,
+  writing,
+} from './picture.ts';
 import type { PipelinePlan, Property } from './protocol.ts';
 import { FILE_AUDIO_CAPS, FILE_VIDEO_CAPS, type Tracks } from './tracks.ts';
 
@@ -12,7 +27,8 @@ export interface Credentials {
 }
 
 /** All that a pipeline is made from. */
-export interface PipelineInput {
+export interface PipelineInput
+  extends Pick<Settings, 'masks' | 'overlay' | 'label' | 'motion' | 'recording'> {
   readonly source: SourceConfig;
   readonly video: VideoConfig;
   readonly audio: AudioConfig;
@@ -30,6 +46,9 @@ const AAC_RATES = '{48000,44100,32000,24000,22050,16000,12000,11025,8000}';
 /** Chunks of this length leave the muxer. */
 const FRAGMENT_MS = 200;
 
+/** Tells how loud it is, five times a second. */
+const LEVEL = `level name=${LOUDNESS} interval=200000000`;
+
 /** Name of the element that is the microphone. */
 export const MICROPHONE = 'mic';
 
@@ -40,7 +59,25 @@ export function hasOwnSound({ type }: SourceConfig): boolean {
 
 /** Whether there would be sound if the owner consented to it. */
 export function wantsSound(source: SourceConfig, audio: AudioConfig): boolean {
-  return audio.source === 'alsa' || (audio.source === 'source' && hasOwnSound(source));
+  const isThere = audio.source === 'alsa' || (audio.source === 'source' && hasOwnSound(source));
+  return audio.on && isThere;
+}
+
+/** Whether H.264 of the source is passed on as it is: nothing is drawn into it. */
+export function isPassed(input: Pick<PipelineInput, 'tracks' | 'video' | 'masks' | 'overlay'>) {
+  return input.tracks.video === 'h264' && !isDrawn(input);
+}
+
+/** Whether the pipeline has a branch of sound, and of what kind; null: none. */
+export function soundOf({
+  audio,
+  tracks,
+  audioEncoder,
+}: Pick<PipelineInput, 'audio' | 'tracks' | 'audioEncoder'>): 'encoded' | 'passed' | null {
+  const hasMicrophone = audio.source === 'alsa' && audioEncoder !== null;
+  if (hasMicrophone) return 'encoded';
+  if (tracks.audio === null) return null;
+  return audioEncoder === null ? 'passed' : 'encoded';
 }
 
 /** Whether tracks have to be looked for before the pipeline can be built. */
@@ -94,16 +131,16 @@ export function audioTrialPlan(encoder: string): PipelinePlan {
   };
 }
 
-/** The pipeline that captures: fragmented MP4 into descriptor 4. */
+/** The pipeline that captures: fragmented MP4 into descriptor 4. The masks are set apart. */
 export function capturePlan(input: PipelineInput): PipelinePlan {
-  const { source, audio, tracks, credentials } = input;
+  const { source, audio, credentials } = input;
   const isFile = source.type === 'file';
   const hasMicrophone = audio.source === 'alsa' && input.audioEncoder !== null;
   const launch = [
     ...(isFile ? ['filesrc name=src ! parsebin name=d'] : []),
     ...(source.type === 'rtsp' ? [sourceElement(source, 'd')] : []),
     videoBranch(input),
-    ...(hasMicrophone || tracks.audio !== null ? [audioBranch(input)] : []),
+    ...(soundOf(input) !== null ? [audioBranch(input)] : []),
     `mp4mux name=mux trak-timescale=90000 fragment-duration=${FRAGMENT_MS} streamable=true ! fdsink fd=4 sync=${isFile}`,
   ].join('  ');
   const microphone: Property[] = hasMicrophone
@@ -114,8 +151,40 @@ export function capturePlan(input: PipelineInput): PipelinePlan {
     properties: [
       ...properties(source, credentials, source.type === 'rtsp' ? 'd' : 'src'),
       ...microphone,
+      ...liveProperties(input, tapsOf(input)),
     ],
   };
+}
+
+/** What of a pipeline can be told something while it runs. */
+export interface Taps {
+  readonly isPassed: boolean;
+  readonly hasEyes: boolean;
+  readonly sound: 'encoded' | 'passed' | null;
+  readonly hasLevel: boolean;
+}
+
+export function tapsOf(input: PipelineInput): Taps {
+  const sound = soundOf(input);
+  const isCopied = isPassed(input);
+  return {
+    isPassed: isCopied,
+    hasEyes: !isCopied || isWatched(input),
+    sound,
+    hasLevel: sound === 'encoded' || (sound === 'passed' && input.audio.eventDb !== null),
+  };
+}
+
+/** What is set on its elements at the start and at each change, all but bit rate and masks. */
+export function liveProperties(
+  settings: Pick<Settings, 'audio' | 'masks' | 'overlay' | 'label' | 'motion' | 'recording'>,
+  taps: Taps,
+): Property[] {
+  return [
+    ...(taps.hasEyes ? [watching(settings)] : []),
+    ...(taps.isPassed ? [] : writing(settings)),
+    ...(taps.hasLevel ? sounding(settings.audio, taps.sound === 'encoded') : []),
+  ];
 }
 
 /** The element that reads a source; a recording has none of its own. */
@@ -157,28 +226,39 @@ function track(caps: string): string {
 }
 
 function videoBranch(input: PipelineInput): string {
-  const { source, video, tracks } = input;
-  const size = `width=${video.width},height=${video.height}`;
+  const { source, video } = input;
+  if (isPassed(input))
+    return `${codedSource(source, video)} ! ${H264} ! ${passed(source.type === 'file', input)} ! mux.`;
+  return `${rawSource(input)} ! ${drawn(source.type === 'file')} ! ${encodeVideo(input)}`;
+}
+
+/** H.264 as it comes. */
+function codedSource(source: SourceConfig, video: VideoConfig): string {
+  if (source.type === 'file') return track('video/x-h264');
+  if (source.type === 'rtsp') return `${track(VIDEO_RTP)} ! rtph264depay`;
+  return `${sourceElement(source, 'src')} ! video/x-h264,${sourceSize(video)}`;
+}
+
+/** Pictures of the size and rate that are recorded. */
+function rawSource({ source, video }: PipelineInput): string {
+  const { width, height, frameRate } = video;
+  const size = sourceSize(video);
   if (source.type === 'test') {
-    const raw = `video/x-raw,format=I420,${size},framerate=${video.frameRate}/1`;
-    return `${sourceElement(source, 'src')} ! ${raw} ! ${encodeVideo(input)}`;
+    const raw = `video/x-raw,format=I420,width=${width},height=${height},framerate=${frameRate}/1`;
+    return `${sourceElement(source, 'src')} ! ${turned(video)}${raw}`;
   }
   if (source.type === 'libcamera')
-    return `${sourceElement(source, 'src')} ! video/x-raw,${size} ! queue ! ${convertVideo(video)} ! ${encodeVideo(input)}`;
+    return `${sourceElement(source, 'src')} ! video/x-raw,${size} ! queue ! ${convertVideo(video)}`;
   if (source.type === 'v4l2') {
-    const camera = sourceElement(source, 'src');
-    if (source.format === 'h264')
-      return `${camera} ! video/x-h264,${size} ! ${H264} ! queue ! mux.`;
-    const from =
-      source.format === 'mjpeg' ? `image/jpeg,${size} ! queue ! jpegdec` : 'video/x-raw ! queue';
-    return `${camera} ! ${from} ! ${convertVideo(video)} ! ${encodeVideo(input)}`;
+    const from = {
+      mjpeg: `image/jpeg,${size} ! queue ! jpegdec`,
+      h264: `video/x-h264,${size} ! queue ! decodebin`,
+      raw: 'video/x-raw ! queue',
+    };
+    return `${sourceElement(source, 'src')} ! ${from[source.format]} ! ${convertVideo(video)}`;
   }
   const isFile = source.type === 'file';
-  if (tracks.video === 'h264')
-    return isFile
-      ? `${track('video/x-h264')} ! ${H264} ! queue ! mux.`
-      : `${track(VIDEO_RTP)} ! rtph264depay ! ${H264} ! queue ! mux.`;
-  return `${track(isFile ? FILE_VIDEO_CAPS : VIDEO_RTP)} ! decodebin ! ${oneSegment(isFile)}${convertVideo(video)} ! ${encodeVideo(input)}`;
+  return `${track(isFile ? FILE_VIDEO_CAPS : VIDEO_RTP)} ! decodebin ! ${oneSegment(isFile)}${convertVideo(video)}`;
 }
 
 /** Encoders want times that only grow, also where a file begins again. */
@@ -186,13 +266,14 @@ function oneSegment(isFile: boolean): string {
   return isFile ? 'identity single-segment=true ! ' : '';
 }
 
-function convertVideo({ width, height, frameRate }: VideoConfig): string {
-  return `videorate ! videoscale ! videoconvert ! video/x-raw,format=I420,width=${width},height=${height},framerate=${frameRate}/1,pixel-aspect-ratio=1/1 ! queue`;
+function convertVideo(video: VideoConfig): string {
+  const { width, height, frameRate } = video;
+  return `videorate ! videoscale ! videoconvert ! ${turned(video)}video/x-raw,format=I420,width=${width},height=${height},framerate=${frameRate}/1,pixel-aspect-ratio=1/1 ! queue`;
 }
 
 function encodeVideo(input: PipelineInput): string {
   const encoder = videoEncoder(input.videoEncoder ?? '', input.video) ?? 'x264enc';
-  return `${encoder} ! ${H264} ! queue ! mux.`;
+  return `${encoder.replace(' ', ` name=${ENCODER} `)} ! ${H264} ! queue ! mux.`;
 }
 
 function audioBranch(input: PipelineInput): string {
@@ -213,11 +294,18 @@ function audioBranch(input: PipelineInput): string {
     other: '',
   };
   const unpack = isFile ? '' : ` ! ${depay[tracks.audio ?? 'other']}`;
-  return `${from}${unpack} ! ${tracks.audio === 'opus' ? 'opusparse' : 'aacparse'} ! queue ! mux.`;
+  return `${from}${unpack} ! ${tracks.audio === 'opus' ? 'opusparse' : 'aacparse'} ! ${listened(input)}queue ! mux.`;
+}
+
+/** Sound that is passed on has to be decoded to be heard. */
+function listened({ source, audio }: PipelineInput): string {
+  if (audio.eventDb === null) return '';
+  const level = `decodebin ! audioconvert ! ${LEVEL} ! fakesink sync=${source.type === 'file'} async=false`;
+  return `tee name=heard  heard. ! queue ! ${level}  heard. ! `;
 }
 
 function encodeAudio({ audio, audioEncoder: name }: PipelineInput): string {
   const rates = audio.codec === 'opus' ? '48000' : AAC_RATES;
   const parse = audio.codec === 'opus' ? 'opusparse' : 'aacparse';
-  return `audioconvert ! audioresample ! audio/x-raw,rate=${rates},channels=[1,2] ! audioconvert ! ${audioEncoder(name ?? '', audio.bitrateKbps)} ! ${parse} ! queue ! mux.`;
+  return `audioconvert ! audioresample ! audio/x-raw,rate=${rates},channels=[1,2] ! volume name=${GAIN} ! ${LEVEL} ! audioconvert ! ${audioEncoder(name ?? '', audio.bitrateKbps)} ! ${parse} ! queue ! mux.`;
 }

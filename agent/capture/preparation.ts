@@ -6,13 +6,13 @@ import type { EncoderChoice, Trial } from './encoder-choice.ts';
 import { captureError } from './faults.ts';
 import {
   type Credentials,
-  capturePlan,
   inspectionPlan,
+  isPassed,
   knownTracks,
   needsInspection,
+  type PipelineInput,
 } from './pipeline.ts';
-import type { PipelinePlan } from './protocol.ts';
-import type { CaptureConfig } from './session.ts';
+import type { CaptureConfig } from './session-terms.ts';
 import { fileAudio, fileVideo, rtspAudio, rtspVideo, type Tracks } from './tracks.ts';
 
 /** Wait for the second track once the first is there: recordings interleave, networks delay. */
@@ -40,7 +40,7 @@ export class Preparation {
 
   constructor({ config, mayRecordAudio, encoders, process, broken }: PreparationDeps) {
     this.#config = config;
-    this.#withAudio = mayRecordAudio && config.audio.source !== 'none';
+    this.#withAudio = mayRecordAudio && config.audio.on && config.audio.source !== 'none';
     this.#encoders = encoders;
     this.#process = process;
     this.#broken = broken;
@@ -60,9 +60,9 @@ export class Preparation {
     return this.#audioEncoder;
   }
 
-  /** @throws CAPTURE_UNAUTHORIZED, CAPTURE_NO_SOURCE, CAPTURE_UNSUPPORTED, CAPTURE_FAILED. */
-  async plan(): Promise<PipelinePlan> {
-    const { source, video, audio } = this.#config;
+  /** What the pipeline is made from. @throws CAPTURE_UNAUTHORIZED, CAPTURE_NO_SOURCE, CAPTURE_UNSUPPORTED, CAPTURE_FAILED. */
+  async plan(): Promise<PipelineInput> {
+    const { source, video, audio, masks, overlay, label, motion, recording } = this.#config;
     const credentials = await this.#credentials();
     const tracks = await this.#tracks(credentials);
     const trial: Trial = (plan, sink) =>
@@ -70,17 +70,23 @@ export class Preparation {
         this.#process.inspect(plan, [sink], { timeoutMs: TRIAL_MS, graceMs: 0 }),
         this.#broken,
       ]);
-    if (tracks.video !== 'h264') this.#videoEncoder = await this.#encoders.video(video, trial);
+    if (!isPassed({ tracks, video, masks, overlay }))
+      this.#videoEncoder = await this.#encoders.video(video, trial);
     if (this.#encodesAudio(tracks)) this.#audioEncoder = await this.#encoders.audio(audio, trial);
-    return capturePlan({
+    return {
       source,
       video,
       audio,
+      masks,
+      overlay,
+      label,
+      motion,
+      recording,
       credentials,
       tracks,
       videoEncoder: this.#videoEncoder,
       audioEncoder: this.#audioEncoder,
-    });
+    };
   }
 
   async #credentials(): Promise<Credentials | null> {

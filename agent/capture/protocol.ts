@@ -2,11 +2,11 @@
 // go through the pipe. Only plain JSON values. INVARIANT: what the child says is taken as a Report
 // only after reportOf() has seen all of it.
 
-/** A string set on an element after the pipeline was built; never part of the launch string. */
+/** Set on an element after the pipeline was built; never part of the launch string. */
 export interface Property {
   readonly element: string;
   readonly name: string;
-  readonly value: string;
+  readonly value: string | number | boolean;
 }
 
 export interface PipelinePlan {
@@ -37,6 +37,8 @@ export type Command =
       readonly graceMs: number;
     }
   | { readonly kind: 'play'; readonly plan: PipelinePlan; readonly loop: boolean }
+  /** Sets properties of the running pipeline, in order. */
+  | { readonly kind: 'set'; readonly id: number; readonly properties: readonly Property[] }
   /** Looks for QR codes. Their texts are reported and nothing else of the pictures. */
   | { readonly kind: 'scan'; readonly plan: PipelinePlan; readonly loop: boolean }
   /** `drain`: push what is in the pipeline out first. Otherwise end at once. */
@@ -50,6 +52,10 @@ export type Report =
       readonly caps: Readonly<Record<string, Caps>>;
     }
   | { readonly kind: 'refused'; readonly id: number; readonly fault: Fault }
+  /** All properties of a command were set. */
+  | { readonly kind: 'set'; readonly id: number }
+  /** How loud it is: decibels of full scale. */
+  | { readonly kind: 'sound'; readonly db: number }
   | { readonly kind: 'fault'; readonly fault: Fault }
   | { readonly kind: 'unloopable' }
   /** A QR code was read; what is longer than MAX_TEXT is cut. */
@@ -65,17 +71,23 @@ const MAX_FIELDS = 100;
 /** A message of the child as a report, or undefined when it is none. Never throws. */
 export function reportOf(message: unknown): Report | undefined {
   if (!isRecord(message)) return undefined;
-  const { kind, id, text } = message;
-  if (kind === 'ended' || kind === 'unloopable' || kind === 'pictures') return { kind };
-  if (kind === 'barcode') return isText(text) ? { kind, text } : undefined;
+  const { kind, id } = message;
+  if (kind === 'set') return isId(id) ? { kind, id } : undefined;
   if (kind === 'inspected') {
     const caps = tableOf(message.caps, capsOf);
     return isId(id) && caps !== undefined ? { kind, id, caps } : undefined;
   }
   const fault = faultOf(message.fault);
-  if (fault === undefined) return undefined;
+  if (fault === undefined) return told(message);
   if (kind === 'fault') return { kind, fault };
   return kind === 'refused' && isId(id) ? { kind, id, fault } : undefined;
+}
+
+/** Reports that neither answer nor complain. */
+function told({ kind, text, db }: Readonly<Record<string, unknown>>): Report | undefined {
+  if (kind === 'ended' || kind === 'unloopable' || kind === 'pictures') return { kind };
+  if (kind === 'barcode') return isText(text) ? { kind, text } : undefined;
+  return kind === 'sound' && isNumber(db) ? { kind, db } : undefined;
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

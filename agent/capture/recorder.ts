@@ -1,11 +1,14 @@
 // From the bytes of the muxer to streams and segments for the sink, stamped with times and consent.
+// What the roll does not want is held as long as it may come to want it, and is then dropped.
 // INVARIANT: a stream is handed over before its segments, sequences have no holes, and after
-// close() nothing is handed over any more.
+// close() nothing is handed over or held any more.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Scope } from '../../proto/scopes.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream, Track } from '../../proto/stream.ts';
 import type { MediaTime } from '../clock.ts';
+import { type Piece, PreRoll } from '../recording/pre-roll.ts';
+import type { Roll } from '../recording/roll.ts';
 import { BoxSplitter } from './box-splitter.ts';
 import { malformed } from './boxes.ts';
 import { type Fragment, mendDurations, parseFragment } from './fragment.ts';
@@ -17,12 +20,16 @@ export interface RecorderDeps {
   readonly bootId: string;
   readonly epoch: number;
   readonly limits: SegmenterLimits;
+  /** Which stretches of time are wanted; absent: all. */
+  readonly roll?: Pick<Roll, 'isWanted' | 'keepFromUs' | 'onChange'> | undefined;
   /** A step of the wall clock against the monotonic one that begins a new stream. */
   readonly clockJumpUs: number;
   readonly onStream: (stream: Stream) => void;
   readonly onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => void;
-  /** Called for each chunk with pictures. */
-  readonly onVideo: () => void;
+  /** Pictures of this stretch are not wanted now. They may be handed over all the same, later. */
+  readonly onQuiet?: (startMonoUs: number, durationUs: number) => void;
+  /** Called for each chunk with pictures, with their number. */
+  readonly onVideo: (count: number) => void;
 }
 
 const MAX_BOX_BYTES = 8 << 20;
@@ -33,9 +40,16 @@ interface RunningStream {
   readonly timeEstimated: boolean;
 }
 
+/** A cut with its times. */
+interface Held extends Piece {
+  readonly cut: Cut;
+}
+
 export class Recorder {
   readonly #deps: RecorderDeps;
   readonly #splitter: BoxSplitter;
+  readonly #held = new PreRoll<Held>();
+  readonly #stopListening: () => void;
   #segmenter: Segmenter;
   #ftyp: Buffer = Buffer.alloc(0);
   #init: Buffer = Buffer.alloc(0);
@@ -44,6 +58,8 @@ export class Recorder {
   #moof: { readonly box: Buffer; readonly fragment: Fragment } | undefined;
   /** Monotonic time of decode time zero: earliest arrival less decode time seen so far. */
   #zeroMonoUs = Number.POSITIVE_INFINITY;
+  /** Zero is fixed with the first cut. */
+  #isTimed = false;
   #stream: RunningStream | undefined;
   #sequence = 0;
   #isClosed = false;
@@ -52,6 +68,7 @@ export class Recorder {
     this.#deps = deps;
     this.#segmenter = new Segmenter(deps.limits);
     this.#splitter = new BoxSplitter(MAX_BOX_BYTES, (type, box) => this.#box(type, box));
+    this.#stopListening = deps.roll?.onChange(() => this.#release()) ?? (() => undefined);
   }
 
   /** @throws CAPTURE_FAILED for damaged bytes, CAPTURE_NO_KEYFRAME. */
@@ -61,13 +78,15 @@ export class Recorder {
 
   /** Hands over the segment under way, then nothing more. */
   finish(): void {
-    if (!this.#isClosed) this.#hand(this.#segmenter.flush());
-    this.#isClosed = true;
+    if (!this.#isClosed) this.#take(this.#segmenter.flush());
+    this.close();
   }
 
-  /** Drops the segment under way; nothing more is handed over. */
+  /** Drops the segment under way and what is held; nothing more is handed over. */
   close(): void {
     this.#isClosed = true;
+    this.#stopListening();
+    this.#held.drop();
   }
 
   #box(type: string, box: Buffer): void {
@@ -79,7 +98,9 @@ export class Recorder {
   }
 
   #movie(moov: Buffer): void {
-    this.#hand(this.#segmenter.flush());
+    this.#take(this.#segmenter.flush());
+    // It belongs to the old init bytes.
+    this.#held.drop();
     this.#segmenter = new Segmenter(this.#deps.limits);
     this.#tracks = parseMovie(moov);
     this.#scopes = this.#tracks.some(({ kind }) => kind === 'audio')
@@ -87,6 +108,7 @@ export class Recorder {
       : ['video'];
     this.#init = Buffer.concat([this.#ftyp, moov]);
     this.#stream = undefined;
+    this.#isTimed = false;
     this.#zeroMonoUs = Number.POSITIVE_INFINITY;
   }
 
@@ -110,14 +132,49 @@ export class Recorder {
       bytes: Buffer.concat([moof.box, mdat]),
     };
     // A chunk is complete when its last sample ends, so nothing arrives before its end.
-    if (this.#stream === undefined)
+    if (!this.#isTimed)
       this.#zeroMonoUs = Math.min(this.#zeroMonoUs, this.#deps.clock.monoUs() - chunk.endUs);
-    if (chunk.kind === 'video') this.#deps.onVideo();
-    this.#hand(this.#segmenter.push(chunk));
+    if (chunk.kind === 'video') {
+      this.#deps.onVideo(moof.fragment.sampleCount);
+      this.#aim(this.#zeroMonoUs + chunk.startUs);
+    }
+    this.#take(this.#segmenter.push(chunk));
   }
 
-  #hand(cut: Cut | undefined): void {
+  /** What may have to be dropped is cut at each keyframe. */
+  #aim(monoUs: number): void {
+    const isWanted = this.#deps.roll?.isWanted(monoUs, monoUs + 1) ?? true;
+    this.#segmenter.aim(isWanted ? this.#deps.limits.targetUs : 0);
+  }
+
+  #take(cut: Cut | undefined): void {
     if (cut === undefined || this.#isClosed) return;
+    // Decode times of a machine that has just been booted may lie before its zero.
+    if (!this.#isTimed) this.#zeroMonoUs = Math.max(0, this.#zeroMonoUs);
+    this.#isTimed = true;
+    const { roll, onQuiet } = this.#deps;
+    const startMonoUs = this.#zeroMonoUs + cut.startUs;
+    const endMonoUs = this.#zeroMonoUs + cut.endUs;
+    if (roll === undefined || roll.isWanted(startMonoUs, endMonoUs)) {
+      this.#release();
+      this.#held.drop();
+      this.#hand(cut);
+    } else {
+      const bytes = cut.chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
+      this.#held.hold({ cut, startMonoUs, endMonoUs, bytes }, roll.keepFromUs());
+      onQuiet?.(startMonoUs, endMonoUs - startMonoUs);
+    }
+  }
+
+  /** Hands over what is held and has come to be wanted. */
+  #release(): void {
+    const { roll } = this.#deps;
+    if (this.#isClosed || roll === undefined) return;
+    const wanted = this.#held.take((one) => roll.isWanted(one.startMonoUs, one.endMonoUs));
+    for (const { cut } of wanted) this.#hand(cut);
+  }
+
+  #hand(cut: Cut): void {
     const { id, wallLessMonoUs } = this.#streamInForce();
     const startMonoUs = this.#zeroMonoUs + cut.startUs;
     const hash = createHash('sha256');
@@ -153,8 +210,6 @@ export class Recorder {
     const next = { id: randomBytes(16).toString('hex'), wallLessMonoUs, timeEstimated };
     this.#stream = next;
     this.#sequence = 0;
-    // Decode times of a machine that has just been booted may lie before its zero.
-    this.#zeroMonoUs = Math.max(0, this.#zeroMonoUs);
     onStream({
       streamId: next.id,
       bootId,

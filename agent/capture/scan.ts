@@ -5,11 +5,10 @@
 import type { Logger } from 'pino';
 import type { AgentConfig, SourceConfig } from '../../proto/agent-config.ts';
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
-import { CaptureProcess } from './capture-process.ts';
+import { CaptureProcess, type Told } from './capture-process.ts';
 import { readCredentials } from './credentials.ts';
 import { captureError, redact } from './faults.ts';
 import type { Credentials } from './pipeline.ts';
-import type { Report } from './protocol.ts';
 import { scanPlan } from './scan-plan.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -101,7 +100,7 @@ export class Scan {
     return credentials;
   }
 
-  #report(report: Exclude<Report, { kind: 'inspected' | 'refused' }>): void {
+  #report(report: Told): void {
     const { source } = this.#deps.config;
     if (report.kind === 'barcode') this.#deps.onText(report.text);
     else if (report.kind === 'pictures') {

@@ -34,6 +34,7 @@ const TOLERANCE = 1 / 16;
 
 export class Segmenter {
   readonly #limits: SegmenterLimits;
+  #targetUs: number;
   #firstSeenUs: number | undefined;
   /** Video since the last cut, each part from a keyframe to before the next. */
   #parts: Chunk[][] = [];
@@ -44,6 +45,12 @@ export class Segmenter {
 
   constructor(limits: SegmenterLimits) {
     this.#limits = limits;
+    this.#targetUs = limits.targetUs;
+  }
+
+  /** Another length to aim for, from now on; 0: a segment for each keyframe. */
+  aim(targetUs: number): void {
+    this.#targetUs = targetUs;
   }
 
   /**
@@ -81,15 +88,14 @@ export class Segmenter {
       this.#recount();
       return undefined;
     }
-    const { targetUs } = this.#limits;
-    if (chunk.startUs - startUs < targetUs * (1 - TOLERANCE)) return undefined;
+    if (chunk.startUs - startUs < this.#targetUs * (1 - TOLERANCE)) return undefined;
     return this.#cut(this.#parts.length, chunk.startUs);
   }
 
   #needKeyframe({ endUs }: Chunk): void {
-    const { targetUs, keyframeWaitUs } = this.#limits;
+    const { keyframeWaitUs } = this.#limits;
     const startUs = this.#startUs();
-    const dueUs = startUs === undefined ? (this.#firstSeenUs ?? endUs) : startUs + targetUs;
+    const dueUs = startUs === undefined ? (this.#firstSeenUs ?? endUs) : startUs + this.#targetUs;
     if (endUs - dueUs <= keyframeWaitUs) return;
     throw new LenscapError(
       'CAPTURE_NO_KEYFRAME',

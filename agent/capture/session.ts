@@ -1,52 +1,21 @@
 // One life of a capture child, from fork to its end. INVARIANTS: run() resolves only when the
 // process is gone; from the moment the permit is revoked nothing reaches the callbacks.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import type { AgentConfig } from '../../proto/agent-config.ts';
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import type { GapReason } from '../../proto/gap.ts';
-import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
-import type { MediaTime } from '../clock.ts';
-import { CaptureProcess } from './capture-process.ts';
-import type { EncoderChoice } from './encoder-choice.ts';
+import { CaptureProcess, type Told } from './capture-process.ts';
 import { captureError, redact } from './faults.ts';
-import { MICROPHONE } from './pipeline.ts';
+import { HeldBack } from './held-back.ts';
+import { Live } from './live.ts';
+import { MaskFile } from './mask-file.ts';
+import { STILL } from './picture.ts';
+import { capturePlan, MICROPHONE } from './pipeline.ts';
 import { Preparation } from './preparation.ts';
-import type { Report } from './protocol.ts';
 import { Recorder } from './recorder.ts';
+import type { CaptureConfig, Permit, SessionDeps, SessionEnd } from './session-terms.ts';
+import { type Still, Stills } from './stills.ts';
 import { Watchdog } from './watchdog.ts';
-
-export type CaptureConfig = Pick<AgentConfig, 'source' | 'video' | 'audio' | 'segment' | 'capture'>;
-
-/** What the consent in force allows. Pictures are implied. */
-export interface Permit {
-  readonly epoch: number;
-  readonly audio: boolean;
-  /** Aborted when consent ends: the capture is killed on the spot and drops what it holds. */
-  readonly revoked: AbortSignal;
-}
-
-export interface SessionDeps {
-  readonly config: CaptureConfig;
-  readonly log: Logger;
-  readonly clock: MediaTime;
-  readonly bootId: string;
-  readonly encoders: EncoderChoice;
-  readonly childEnv: Readonly<Record<string, string>>;
-  readonly onStream: (stream: Stream) => void;
-  readonly onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => void;
-}
-
-export type SessionEnd =
-  | { readonly kind: 'stopped' | 'revoked' | 'played' }
-  | {
-      readonly kind: 'failed';
-      readonly error: LenscapError;
-      readonly reason: GapReason;
-      /** The microphone broke, not the camera. */
-      readonly isMicrophone: boolean;
-    };
 
 /** Together under the 1.5 s that a stop may take. */
 const DRAIN_MS = 900;
@@ -54,6 +23,8 @@ const REST_MS = 300;
 const MAX_SEGMENT_BYTES = 12 << 20;
 const MAX_SEGMENT_CHUNKS = 1900;
 const MAX_STDERR_LINES = 20;
+/** Masks are seen within the next of the small gray pictures. */
+const MASK_WAIT_MS = 2500;
 
 export class Session {
   readonly #deps: SessionDeps;
@@ -61,17 +32,35 @@ export class Session {
   readonly #recorder: Recorder;
   readonly #watchdog: Watchdog;
   readonly #process: CaptureProcess;
+  readonly #maskFile = new MaskFile();
+  readonly #held: HeldBack;
+  readonly #live: Live;
+  readonly #stills: Stills;
+  readonly #over = new AbortController();
   readonly #preparation: Preparation;
   readonly #end = Promise.withResolvers<SessionEnd>();
   readonly #lastWord = Promise.withResolvers<void>();
   #stderrLines = 0;
   #isPlaying = false;
+  /** The next capture begins with what is changed now. */
+  #isEnding = false;
 
   /** Forks the child; whoever makes a session runs it. */
   constructor(deps: SessionDeps, permit: Permit) {
     this.#deps = deps;
     this.#permit = permit;
     const { config } = deps;
+    const monoUs = (): number => deps.clock.monoUs();
+    this.#held = new HeldBack({
+      monoUs,
+      onGray: (frame) => this.#gray(frame),
+      onBroken: (what) => this.#unmasked(what),
+    });
+    this.#stills = new Stills({
+      monoUs,
+      hand: (act) => this.#held.hand(act),
+      open: (isOpen) => this.#openStill(isOpen),
+    });
     this.#recorder = new Recorder({
       clock: deps.clock,
       bootId: deps.bootId,
@@ -82,10 +71,16 @@ export class Session {
         maxBytes: MAX_SEGMENT_BYTES,
         maxChunks: MAX_SEGMENT_CHUNKS,
       },
+      roll: deps.roll,
+      onQuiet: (startMonoUs, durationUs) =>
+        this.#held.hand(() => deps.onQuiet(startMonoUs, durationUs)),
       clockJumpUs: config.capture.clockJumpMs * 1000,
-      onStream: (stream) => this.#stream(stream),
-      onSegment: deps.onSegment,
-      onVideo: () => this.#watchdog.touch(),
+      onStream: (stream) => this.#held.hand(() => this.#stream(stream)),
+      onSegment: (header, chunks) => this.#held.hand(() => deps.onSegment(header, chunks)),
+      onVideo: (count) => {
+        this.#watchdog.touch();
+        deps.onPictures(count);
+      },
     });
     this.#watchdog = new Watchdog(config.capture.startTimeoutMs, stallMs(config), (silentMs) =>
       this.#fail(stalled(silentMs), 'source_stalled'),
@@ -95,10 +90,21 @@ export class Session {
         report: (report) => this.#report(report),
         nonsense: () => this.#fail(nonsense(), 'capture_crashed'),
         media: (bytes) => this.#media(bytes),
+        gray: (bytes) => this.#held.gray(bytes),
+        still: (bytes) => this.#still(bytes),
         stderr: (text) => this.#stderr(text),
       },
-      deps.childEnv,
+      // Of the clock in the picture.
+      { TZ: config.clock.timeZone, ...deps.childEnv },
+      this.#maskFile.fd,
     );
+    this.#live = new Live({
+      process: this.#process,
+      maskFile: this.#maskFile,
+      guard: this.#held.guard,
+      config,
+      maskWaitMs: MASK_WAIT_MS,
+    });
     this.#preparation = new Preparation({
       config,
       mayRecordAudio: permit.audio,
@@ -119,21 +125,57 @@ export class Session {
     void this.#start();
     void this.#process.gone.then((how) => this.#gone(how));
     const end = await this.#end.promise;
+    this.#isEnding = true;
     this.#watchdog.stop();
     signal.removeEventListener('abort', stop);
     if (end.kind === 'stopped' && this.#isPlaying) await this.#drain();
     this.#process.kill();
     await Promise.race([this.#process.drained, delay(REST_MS)]);
-    if (!this.#permit.revoked.aborted) this.#recorder.finish();
+    this.#over.abort();
+    if (!this.#permit.revoked.aborted) {
+      this.#recorder.finish();
+      this.#held.finish();
+    }
     this.#process.discardMedia();
     await this.#process.gone;
+    this.#maskFile.close();
     this.#permit.revoked.removeEventListener('abort', revoke);
     return this.#permit.revoked.aborted ? { kind: 'revoked' } : end;
   }
 
+  /**
+   * Makes pictures and sound as these settings say, without a break. `restart`: only another session
+   * can. @throws CAPTURE_FAILED, CAPTURE_ENDED when they could not be set; then this one fails.
+   */
+  async adjust(config: CaptureConfig): Promise<'set' | 'restart'> {
+    if (!this.#isPlaying) return 'restart';
+    if (this.#isEnding) return 'set';
+    try {
+      const set = this.#live.adjust(config, this.#over.signal);
+      const outcome = await Promise.race([set, this.#process.gone.then(() => 'gone' as const)]);
+      if (outcome !== 'gone') return outcome;
+      throw new LenscapError('CAPTURE_ENDED', 'before the settings were set');
+    } catch (error) {
+      // What was captured until then is as it has to be.
+      if (this.#isEnding) return 'set';
+      const failure = toLenscapError(error, 'CAPTURE_FAILED');
+      this.#unmasked(failure.message);
+      throw failure;
+    }
+  }
+
+  /** The next picture. @throws CAPTURE_STALLED when none came in time, CAPTURE_ENDED. */
+  async still(signal: AbortSignal): Promise<Still> {
+    if (!this.#isPlaying) throw new LenscapError('CAPTURE_ENDED', 'nothing is captured now');
+    const limit = AbortSignal.timeout(keyframeWaitMs(this.#deps.config));
+    return this.#stills.next(AbortSignal.any([signal, this.#over.signal, limit]));
+  }
+
   async #start(): Promise<void> {
     try {
-      const plan = await this.#preparation.plan();
+      const input = await this.#preparation.plan();
+      const { launch, properties } = capturePlan(input);
+      const plan = { launch, properties: [...properties, ...this.#live.begin(input)] };
       const { source } = this.#deps.config;
       this.#isPlaying = true;
       this.#process.play(plan, source.type === 'file' && source.loop);
@@ -155,11 +197,37 @@ export class Session {
   }
 
   #revoke(): void {
+    this.#held.drop();
+    this.#over.abort();
     this.#recorder.close();
     this.#process.kill();
     this.#process.discardMedia();
     this.#end.resolve({ kind: 'revoked' });
     this.#lastWord.resolve();
+  }
+
+  /** What was to be done to the pictures was not: nothing more of them is kept. */
+  #unmasked(what: string): void {
+    this.#held.drop();
+    this.#recorder.close();
+    this.#process.kill();
+    this.#fail(new LenscapError('CAPTURE_FAILED', what), 'source_lost');
+  }
+
+  #gray(frame: Uint8Array): void {
+    if (this.#live.looksForMotion) this.#deps.eyes?.gray(frame, this.#deps.clock.monoUs());
+  }
+
+  #openStill(isOpen: boolean): void {
+    void this.#process.set([{ element: STILL, name: 'drop', value: !isOpen }]);
+  }
+
+  #still(bytes: Buffer): void {
+    try {
+      this.#stills.push(bytes);
+    } catch (error) {
+      this.#fail(toLenscapError(error, 'CAPTURE_FAILED'), 'source_lost');
+    }
   }
 
   #fail(error: LenscapError, reason: GapReason, isMicrophone = false): void {
@@ -178,7 +246,7 @@ export class Session {
     this.#fail(error, 'capture_crashed');
   }
 
-  #report(report: Exclude<Report, { kind: 'inspected' | 'refused' }>): void {
+  #report(report: Told): void {
     const { config, log } = this.#deps;
     if (report.kind === 'fault') {
       const { element, debug } = report.fault;
@@ -191,6 +259,8 @@ export class Session {
         this.#end.resolve({ kind: 'played' });
       else this.#fail(new LenscapError('CAPTURE_ENDED', `${config.source.type}`), 'source_lost');
       this.#lastWord.resolve();
+    } else if (report.kind === 'sound') {
+      this.#deps.eyes?.sound(report.db, this.#deps.clock.monoUs());
     } else if (report.kind === 'unloopable') {
       log.warn('this kind of file cannot be looped without a gap');
     }
@@ -198,6 +268,7 @@ export class Session {
 
   #media(bytes: Buffer): void {
     try {
+      this.#held.media();
       this.#recorder.push(bytes);
     } catch (error) {
       this.#fail(toLenscapError(error, 'CAPTURE_FAILED'), 'source_lost');

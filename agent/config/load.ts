@@ -2,8 +2,9 @@
 // Invariant: what is returned is frozen, complete, and its paths are absolute.
 import { dirname, resolve } from 'node:path';
 import { type AgentConfig, checkAgentConfig, type SourceConfig } from '../../proto/agent-config.ts';
+import { timeFaults } from '../../proto/device-config.ts';
 import { LenscapError } from '../../proto/errors.ts';
-import { readDocument } from '../../proto/validate.ts';
+import { type Fault, faultLines, readDocument } from '../../proto/validate.ts';
 
 /**
  * Relative paths in the file start at the folder of the file.
@@ -13,10 +14,7 @@ export function loadAgentConfig(path: string): AgentConfig {
   const config = readDocument(path, 'CONFIG_INVALID', checkAgentConfig);
   const faults = crossFaults(config);
   if (faults.length > 0)
-    throw new LenscapError(
-      'CONFIG_INVALID',
-      `${path}:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
-    );
+    throw new LenscapError('CONFIG_INVALID', `${path}:\n${faultLines(faults)}`);
   const from = dirname(resolve(path));
   return Object.freeze({
     ...config,
@@ -38,27 +36,30 @@ function withAbsolutePaths(source: SourceConfig, from: string): SourceConfig {
   return source;
 }
 
-/** Faults between settings that are each valid alone, as `/path: what is wrong`. */
-export function crossFaults(config: AgentConfig): string[] {
-  const faults: string[] = [];
+/** What no schema can say: faults between settings that are each valid alone, and of time. */
+export function crossFaults(config: AgentConfig): Fault[] {
+  const faults: Fault[] = [];
   for (const part of ['capture', 'uplink'] as const) {
     const { backoffMinMs, backoffMaxMs } = config[part];
     if (backoffMinMs > backoffMaxMs)
-      faults.push(
-        `/${part}/backoffMinMs: must be <= /${part}/backoffMaxMs (${backoffMinMs} > ${backoffMaxMs})`,
-      );
+      faults.push({
+        path: `/${part}/backoffMinMs`,
+        message: `must be <= /${part}/backoffMaxMs (${backoffMinMs} > ${backoffMaxMs})`,
+      });
   }
   const { type } = config.source;
   if (config.audio.source === 'source' && (type === 'v4l2' || type === 'libcamera'))
-    faults.push(
-      `/audio/source: a source of type ${type} has no sound of its own; use "alsa" or "none"`,
-    );
+    faults.push({
+      path: '/audio/source',
+      message: `a source of type ${type} has no sound of its own; use "alsa" or "none"`,
+    });
   const segmentBytes = largestSegmentBytes(config);
   if (config.spool.memoryBytes < 2 * segmentBytes)
-    faults.push(
-      `/spool/memoryBytes: must hold two segments, ${2 * segmentBytes} bytes at this bit rate and duration`,
-    );
-  return faults;
+    faults.push({
+      path: '/spool/memoryBytes',
+      message: `must hold two segments, ${2 * segmentBytes} bytes at this bit rate and duration`,
+    });
+  return [...faults, ...timeFaults(config)];
 }
 
 /** A segment may run up to one keyframe interval over its aim. */

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { type Grant, verifyGrant } from '../../proto/grant.ts';
+import type { InfoField } from '../../proto/info.ts';
 import { type GrantedSince, mayTakeIn, type Scope } from '../../proto/scopes.ts';
 import type { Clock } from '../clock.ts';
 import { decide, type InForce, leaseLeftUs } from './decision.ts';
@@ -21,6 +22,8 @@ const WORTHWHILE = 1 / 24;
 export interface Captured {
   readonly epoch: number;
   readonly scopes: readonly Scope[];
+  /** The part of device information that has to be named as well; absent for none. */
+  readonly part?: InfoField;
 }
 
 export type Accepted =
@@ -43,6 +46,8 @@ export interface GateDeps {
 }
 
 interface State extends InForce {
+  /** What of the device may be told; of what the grant names, where it was narrowed since. */
+  readonly named: readonly InfoField[];
   readonly leaseEndMonoUs: number;
 }
 
@@ -78,6 +83,8 @@ export class Gate {
 
   /** Whether something captured may be kept for sending. Holds beyond the end of the lease. */
   mayKeep(item: Captured): boolean {
+    const named = this.#state?.named ?? [];
+    if (item.part !== undefined && !named.includes(item.part)) return false;
     return mayTakeIn(item, this.#state?.since ?? NOTHING);
   }
 
@@ -130,6 +137,16 @@ export class Gate {
       : { epoch: this.#state.grant.epoch, since };
   }
 
+  /** The epoch of the consent that is known, whether its lease lasts or not; null for none. */
+  knownEpoch(): number | null {
+    return this.#state?.grant.epoch ?? null;
+  }
+
+  /** The parts of device information that may be told now. */
+  infoFields(): readonly InfoField[] {
+    return this.#isInForce() ? (this.#state?.named ?? []) : [];
+  }
+
   /** The ownership has ended: the cap is on and stays on, and all that waits is erased. */
   close(): void {
     this.#isClosed = true;
@@ -175,7 +192,7 @@ export class Gate {
         return this.#renew(grant, payload, decision.isFresh);
       case 'change':
         this.#highestEpoch = grant.epoch;
-        this.#narrow(decision.kept);
+        this.#narrow(decision.kept, grant.infoFields);
         return this.#change(grant, payload);
     }
   }
@@ -198,9 +215,11 @@ export class Gate {
   }
 
   /** Ends at once whatever goes on no longer. What stays is a part of what was saved before. */
-  #narrow(kept: GrantedSince): void {
-    if (this.#state === null || kept.size === this.#state.since.size) return;
-    this.#state = { ...this.#state, since: kept };
+  #narrow(kept: GrantedSince, named: readonly InfoField[]): void {
+    if (this.#state === null) return;
+    const left = this.#state.named.filter((part) => named.includes(part));
+    if (kept.size === this.#state.since.size && left.length === this.#state.named.length) return;
+    this.#state = { ...this.#state, since: kept, named: left };
     this.#settle();
     this.#erase();
   }
@@ -227,7 +246,7 @@ export class Gate {
 
   #obey(grant: Grant): void {
     const leaseEndMonoUs = this.#deps.clock.monoUs() + grant.leaseS * 1e6;
-    this.#state = { grant, since: grant.granted, leaseEndMonoUs };
+    this.#state = { grant, since: grant.granted, named: grant.infoFields, leaseEndMonoUs };
     this.#settle();
     // A new end of the lease is news to run(), even where no permit changed.
     this.#notify();
@@ -248,7 +267,9 @@ export class Gate {
 
   /** A narrower grant that cannot be saved must not be undone by the wider one after a restart. */
   #forgetWider(): void {
-    if (this.#state === null || this.#state.since.size === this.#state.grant.granted.size) return;
+    if (this.#state === null) return;
+    const { grant, since, named } = this.#state;
+    if (since.size === grant.granted.size && named.length === grant.infoFields.length) return;
     try {
       removeGrantFile(this.#deps.stateDir);
     } catch (error) {
@@ -272,7 +293,7 @@ export class Gate {
       if (leftUs === 0)
         log.warn('the lease of the saved grant ran out, or the clock cannot be trusted');
       const leaseEndMonoUs = leftUs === 0 ? 0 : clock.monoUs() + leftUs;
-      this.#state = { grant, since: grant.granted, leaseEndMonoUs };
+      this.#state = { grant, since: grant.granted, named: grant.infoFields, leaseEndMonoUs };
     } catch (error) {
       const { code, message } = toLenscapError(error, 'GRANT_INVALID');
       log.error({ code }, `${message}; the lens cap stays on until the server sends a grant`);

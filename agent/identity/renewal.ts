@@ -27,6 +27,8 @@ export interface RenewalDeps {
   readonly time: Pick<KnownTime, 'nowUs'>;
   readonly log: Logger;
   readonly random: () => number;
+  /** A new certificate is on disk. */
+  readonly onRenewed?: () => void;
 }
 
 export class Renewal implements Errand {
@@ -57,6 +59,7 @@ export class Renewal implements Errand {
       }
       try {
         await this.#renew(identity, line, signal);
+        this.#deps.onRenewed?.();
         return line.reconnect();
       } catch (error) {
         if (signal.aborted) return;

@@ -1,5 +1,5 @@
 // What lies in the state folder, by name, and the end of it. All of it belongs to one ownership.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LenscapError } from '../../proto/errors.ts';
 import { isInstanceId } from '../../proto/topics.ts';
@@ -7,8 +7,15 @@ import { removeFile, storeError } from '../durable-file.ts';
 import { eraseSpool } from '../spool/folder.ts';
 
 export const LAST_PICTURES = 'last-pictures';
+/** What was pushed, and what became of it. */
+export const CONFIGURATION = 'configuration';
+/** There while an agent runs, so that the next one knows that it did not end in order. */
+export const RUNNING = 'running';
+/** Folder of what the agent noted about itself. */
+export const JOURNAL = 'journal';
 const INSTANCE = 'instance';
-const OF_AN_OWNERSHIP = ['grant', 'grant.new', LAST_PICTURES, `${LAST_PICTURES}.new`];
+const KEPT = ['grant', LAST_PICTURES, CONFIGURATION, RUNNING];
+const OF_AN_OWNERSHIP = KEPT.flatMap((name) => [name, `${name}.new`]);
 
 /** @throws STORE_FAILED. */
 export function makeStateDir(stateDir: string): void {
@@ -23,7 +30,16 @@ export function makeStateDir(stateDir: string): void {
 /** Erases what an owner left: after it the folder tells nothing of him. @throws STORE_FAILED. */
 export function eraseOwnership(stateDir: string): void {
   eraseSpool(stateDir);
+  removeFolder(join(stateDir, JOURNAL));
   for (const name of OF_AN_OWNERSHIP) removeFile(join(stateDir, name));
+}
+
+function removeFolder(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (error) {
+    throw storeError(`${path} cannot be removed`, error);
+  }
 }
 
 /**

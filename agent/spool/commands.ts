@@ -1,6 +1,7 @@
 // What people see of the spool from a command line, whether the agent runs or not. INVARIANT: nothing
 // is changed, no lock is taken, and neither a key nor a picture is printed.
 import { LenscapError } from '../../proto/errors.ts';
+import { decodeEvent } from '../../proto/event.ts';
 import { decodeGap } from '../../proto/gap.ts';
 import type { Scope } from '../../proto/scopes.ts';
 import { decodeSegmentHead } from '../../proto/segment.ts';
@@ -13,10 +14,10 @@ import { readRecordFile } from './record-file.ts';
 
 /** A record as it is printed. */
 interface Row extends RecordId {
-  /** Stream id, with the sequence for a segment; the gap's id for a gap. */
+  /** Stream id, with the sequence for a segment; the id of a gap or event. */
   readonly piece: string;
   readonly startAtUs: number;
-  /** 0 for a stream. */
+  /** 0 for a stream, and for what was a moment or lasts. */
   readonly durationUs: number;
   /** On flash, in whole blocks. */
   readonly bytes: number;
@@ -145,6 +146,10 @@ const CONTENT: Readonly<Record<RecordKind, (head: Buffer) => Content>> = {
   gap: (head) => {
     const { gapId, startAtUs, durationUs, epoch } = decodeGap(head);
     return { piece: gapId, startAtUs, durationUs, epoch };
+  },
+  event: (head) => {
+    const { eventId, startAtUs, durationUs, epoch } = decodeEvent(head);
+    return { piece: eventId, startAtUs, durationUs, epoch };
   },
 };
 

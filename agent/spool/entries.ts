@@ -43,6 +43,13 @@ export class EntryList {
   readonly #byItem = new Map<number, Entry>();
   #first: Entry | undefined;
   #last: Entry | undefined;
+  /** By the id of the event. */
+  readonly #events = new Map<string, Entry>();
+
+  /** How many events there are. */
+  get events(): number {
+    return this.#events.size;
+  }
 
   get first(): Entry | undefined {
     return this.#first;
@@ -67,7 +74,7 @@ export class EntryList {
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
-    this.#byItem.set(entry.item.id, entry);
+    this.#note(entry);
     return entry;
   }
 
@@ -75,6 +82,7 @@ export class EntryList {
     if (entry.isGone) return;
     entry.isGone = true;
     this.#byItem.delete(entry.item.id);
+    if (entry.item.kind === 'event') this.#events.delete(entry.item.event.eventId);
     if (entry.previous === undefined) this.#first = entry.next;
     else entry.previous.next = entry.next;
     if (entry.next === undefined) this.#last = entry.previous;
@@ -85,11 +93,20 @@ export class EntryList {
   replace(entry: Entry, item: Waiting): void {
     this.#byItem.delete(entry.item.id);
     entry.item = item;
-    this.#byItem.set(item.id, entry);
+    this.#note(entry);
+  }
+
+  byEvent(eventId: string): Entry | undefined {
+    return this.#events.get(eventId);
   }
 
   byItem(id: number): Entry | undefined {
     return this.#byItem.get(id);
+  }
+
+  #note(entry: Entry): void {
+    this.#byItem.set(entry.item.id, entry);
+    if (entry.item.kind === 'event') this.#events.set(entry.item.event.eventId, entry);
   }
 
   /** From the first on; the entry in hand may be removed or replaced. */

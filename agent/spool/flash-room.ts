@@ -7,7 +7,12 @@ const KEPT_FREE = 1 / 20;
  * Kept free of records of a kind: streams and Gaps have to find room where segments do not any more, and
  * the Gap that makes room for one of them, too.
  */
-const RESERVE_BYTES = { segment: 64 << 10, stream: 8 << 10, gap: 8 << 10 } as const;
+const RESERVE_BYTES = {
+  segment: 64 << 10,
+  stream: 8 << 10,
+  gap: 8 << 10,
+  event: 16 << 10,
+} as const;
 /** What is given up at once beyond what is needed, so that a full spool does not do it each time. */
 const SLACK = 1 / 64;
 

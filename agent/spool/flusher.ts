@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../../proto/agent-config.ts';
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
+import { encodeEvent } from '../../proto/event.ts';
 import { encodeGap } from '../../proto/gap.ts';
 import { encodeStream } from '../../proto/stream.ts';
 import type { Clock } from '../clock.ts';
@@ -328,5 +329,7 @@ function recordOf({ number, item, captured, parts }: Entry): NewRecord | undefin
   const { scopes } = captured;
   if (item.kind === 'gap')
     return { number, kind: 'gap', scopes, head: encodeGap(item.gap), media: [] };
+  if (item.kind === 'event')
+    return { number, kind: 'event', scopes, head: encodeEvent(item.event), media: [] };
   return parts === null ? undefined : { number, kind: 'segment', scopes, ...parts };
 }

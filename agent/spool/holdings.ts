@@ -2,6 +2,7 @@
 // order is that of arrival; a Gap grows only while it was never sent, since the server may know it
 // already; a record on flash goes no sooner than the Gap in its place is there.
 import type { ErrorCode } from '../../proto/errors.ts';
+import type { Event } from '../../proto/event.ts';
 import type { Gap, GapReason } from '../../proto/gap.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { Clock } from '../clock.ts';
@@ -10,7 +11,7 @@ import type { Flash, RecordId } from './flash.ts';
 import { type HeldStream, HeldStreams } from './held-streams.ts';
 import { continues, gapOver, joined, type Stretch } from './lost-stretch.ts';
 import type { Restored, RestoredEntry } from './restore.ts';
-import type { Captured, SegmentNote } from './spool.ts';
+import { type Captured, coverOfEvent, type SegmentNote } from './spool.ts';
 
 export interface HoldingsDeps {
   readonly flash: Pick<Flash, 'remove'>;
@@ -97,6 +98,18 @@ export class Holdings {
     this.#appendGap(gap, {});
   }
 
+  /** One with the id of another that waits takes its place, also while that one is under way. */
+  addEvent(event: Event): void {
+    const earlier = this.entries.byEvent(event.eventId);
+    if (earlier === undefined) {
+      this.#appendEvent(event, {});
+      return;
+    }
+    this.entries.replace(earlier, { kind: 'event', id: this.#newId(), event });
+    Object.assign(earlier, { captured: coverOfEvent(event), isInFlight: false, wasSent: false });
+    this.#makeStale(earlier);
+  }
+
   streamOf({ item }: Entry): HeldStream | undefined {
     return item.kind === 'segment' ? this.streams.get(item.header.streamId) : undefined;
   }
@@ -139,7 +152,8 @@ export class Holdings {
    * the Gap; undefined for what is no segment.
    */
   giveUp(entry: Entry, reason: GapReason, code: ErrorCode | null): Entry | undefined {
-    const { item, captured, flashBytes, number, previous } = entry;
+    const { item, captured, flashBytes, number } = entry;
+    const previous = mediaBefore(entry);
     if (item.kind !== 'segment') return undefined;
     const bootId = this.streamOf(entry)?.item.stream.bootId ?? this.#deps.bootId;
     const gap = gapOver({ ...item.header, bootId }, reason, code);
@@ -198,7 +212,9 @@ export class Holdings {
       this.#noteNewest(gap);
       const covered = [...found.covered];
       this.#appendGap(gap, { ...common, covered, wasSent: place === 'flash' });
-    } else {
+    } else if (found.kind === 'event')
+      this.#appendEvent(found.event, { ...common, wasSent: place === 'flash' });
+    else {
       this.#noteNewest({ ...found.note, bootId: found.bootId });
       this.#appendSegment(found.note, common);
     }
@@ -213,6 +229,10 @@ export class Holdings {
 
   #appendGap(gap: Gap, over: Partial<Entry>): Entry {
     return this.#append({ kind: 'gap', id: this.#newId(), gap }, ofGap(gap), over);
+  }
+
+  #appendEvent(event: Event, over: Partial<Entry>): Entry {
+    return this.#append({ kind: 'event', id: this.#newId(), event }, coverOfEvent(event), over);
   }
 
   #append(item: Entry['item'], captured: Captured, over: Partial<Entry>): Entry {
@@ -282,6 +302,13 @@ const BLANK = {
   place: 'stale',
   wasSent: false,
 } as const;
+
+/** The segment or Gap before an entry; events lie between them without parting them. */
+function mediaBefore({ previous }: Entry): Entry | undefined {
+  let before = previous;
+  while (before?.item.kind === 'event') before = before.previous;
+  return before;
+}
 
 const hasRecord = ({ flashBytes, place }: Entry): boolean => flashBytes > 0 || place === 'writing';
 /** Takes from an entry what it covers and may not be kept. */

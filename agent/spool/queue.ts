@@ -2,6 +2,7 @@
 // Invariants: what is in flight is never given up for room; a segment is handed out only after its
 // stream was acknowledged; the memory it takes is bounded, whatever the flash does.
 import { type ErrorCode, toLenscapError } from '../../proto/errors.ts';
+import type { Event } from '../../proto/event.ts';
 import type { Gap } from '../../proto/gap.ts';
 import type { SpoolHealth } from '../../proto/health.ts';
 import { encodeSegmentHead, joinSegment, type SegmentHeader } from '../../proto/segment.ts';
@@ -11,11 +12,16 @@ import type { Entry } from './entries.ts';
 import { Flusher, type FlusherDeps } from './flusher.ts';
 import { Holdings, type Safe } from './holdings.ts';
 import type { Stretch } from './lost-stretch.ts';
+import type { RecordKind } from './record.ts';
 import { type Opened, restored } from './restore.ts';
 import type { Captured, Lane, SegmentNote, Spool, SpoolItem } from './spool.ts';
 
 /** A day and a half of segments; what is known of each stays in memory, some 30 MB. */
 const MAX_ENTRIES = 30_000;
+/** Kept while nobody takes them in: a motion a minute for a day and a half. */
+const MAX_EVENTS = 2000;
+/** Of so many events given up one is told. */
+const TOLD_EVENTS = 100;
 /** How often old age is looked for. */
 const AGE_LOOK_US = 10_000_000;
 
@@ -46,6 +52,7 @@ export class SpoolQueue implements Spool {
   readonly #listeners = new Set<() => void>();
   #toldSafeUs = Number.NEGATIVE_INFINITY;
   #lookedForAgeUs: number;
+  #eventsGivenUp = 0;
   /** The oldest that only memory held when that was looked for. */
   #unsafe: Entry | undefined;
 
@@ -96,6 +103,11 @@ export class SpoolQueue implements Spool {
 
   gap(gap: Gap): void {
     this.#holdings.addGap(gap);
+    this.#arrived();
+  }
+
+  event(event: Event): void {
+    this.#holdings.addEvent(event);
     this.#arrived();
   }
 
@@ -238,7 +250,7 @@ export class SpoolQueue implements Spool {
     const untilUs = lane === 'gaps' ? Number.POSITIVE_INFINITY : this.#liveFromUs();
     for (const entry of this.#holdings.entries) {
       if (entry.arrivedMonoUs > untilUs) return undefined;
-      if (!entry.isInFlight && (lane === 'backlog' || entry.item.kind === 'gap')) return entry;
+      if (!entry.isInFlight && (lane === 'backlog' || entry.item.kind !== 'segment')) return entry;
     }
     return undefined;
   }
@@ -280,13 +292,30 @@ export class SpoolQueue implements Spool {
     return stream === undefined || stream.timeEstimated ? undefined : floorUs() - startAtUs;
   }
 
+  /** Events are small and kept longest, but not without end. */
+  #boundEvents(): void {
+    const { entries } = this.#holdings;
+    while (entries.events > MAX_EVENTS) {
+      const oldest = this.#oldest('event', () => true);
+      if (oldest === undefined) return;
+      this.#holdings.remove(oldest);
+      if (this.#eventsGivenUp % TOLD_EVENTS === 0)
+        this.#deps.log.warn(
+          { code: 'SPOOL_FULL', givenUp: this.#eventsGivenUp + 1 },
+          'too many events wait: the oldest are given up',
+        );
+      this.#eventsGivenUp += 1;
+    }
+  }
+
   /** What is left when the flash does not take enough of it. */
   #bound(): void {
+    this.#boundEvents();
     const { entries } = this.#holdings;
     for (;;) {
       const isCrowded = entries.size > MAX_ENTRIES;
       if (!isCrowded && this.#holdings.memoryBytes <= this.#deps.config.memoryBytes) return;
-      const oldest = this.#oldest((entry) => isCrowded || entry.place === 'stale');
+      const oldest = this.#oldest('segment', (entry) => isCrowded || entry.place === 'stale');
       if (oldest !== undefined) {
         this.#flusher.tellFull();
         this.#holdings.giveUp(oldest, 'spool_full', 'SPOOL_FULL');
@@ -294,9 +323,9 @@ export class SpoolQueue implements Spool {
     }
   }
 
-  #oldest(isMeantToo: (entry: Entry) => boolean): Entry | undefined {
+  #oldest(kind: RecordKind, isMeantToo: (entry: Entry) => boolean): Entry | undefined {
     for (const entry of this.#holdings.entries)
-      if (entry.item.kind === 'segment' && !entry.isInFlight && isMeantToo(entry)) return entry;
+      if (entry.item.kind === kind && !entry.isInFlight && isMeantToo(entry)) return entry;
     return undefined;
   }
 
@@ -307,7 +336,7 @@ export class SpoolQueue implements Spool {
     // Looked for anew only when it is safe: there may be thousands.
     if (this.#unsafe !== undefined && isStale(this.#unsafe)) return;
     const unsafe = this.#holdings.oldestStale(
-      (item) => item.kind === 'segment' || isOf(item.gap, newest),
+      (item) => item.kind === 'segment' || (item.kind === 'gap' && isOf(item.gap, newest)),
     );
     this.#unsafe = unsafe;
     const safeUs = Math.min(newest.endMonoUs, unsafe ? startOf(unsafe) : newest.endMonoUs);
@@ -337,7 +366,8 @@ function endOf({ bootId, endMonoUs, endAtUs, epoch }: Safe): Stretch {
 const isStale = ({ isGone, place }: Entry): boolean => !isGone && place !== 'flash';
 
 function startOf({ item }: Entry): number {
-  return item.kind === 'segment' ? item.header.startMonoUs : item.gap.startMonoUs;
+  if (item.kind === 'segment') return item.header.startMonoUs;
+  return item.kind === 'gap' ? item.gap.startMonoUs : item.event.startMonoUs;
 }
 
 function noteOf(header: SegmentHeader): SegmentNote {
@@ -347,6 +377,7 @@ function noteOf(header: SegmentHeader): SegmentNote {
 
 /** Whether a refusal of `target` is one of the entry too. */
 function isMeant({ item }: Entry, target: Target): boolean {
+  if (item.kind === 'event') return false;
   if (item.kind === 'gap') return target.kind === 'gap' && item.gap.gapId === target.gapId;
   if (target.kind === 'gap' || item.header.streamId !== target.streamId) return false;
   return target.kind === 'stream' || item.header.sequence === target.sequence;

@@ -14,7 +14,7 @@ import { LenscapError } from '../../proto/errors.ts';
 import { SCOPES, type Scope } from '../../proto/scopes.ts';
 
 /** In the order of their numbers in the format, from 1. */
-export const RECORD_KINDS = ['stream', 'segment', 'gap'] as const;
+export const RECORD_KINDS = ['stream', 'segment', 'gap', 'event'] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
 export interface RecordId {
@@ -25,7 +25,7 @@ export interface RecordId {
 export interface NewRecord extends RecordId {
   readonly scopes: readonly Scope[];
   readonly head: Uint8Array;
-  /** In pieces, in order; none for a stream and a gap. */
+  /** In pieces, in order; none but for a segment. */
   readonly media: readonly Uint8Array[];
 }
 

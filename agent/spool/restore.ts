@@ -1,6 +1,7 @@
 // From the records that an earlier run left to what waits again. Pure. INVARIANT: each record is sent,
 // or the time it covered becomes a Gap; never neither.
 import type { LenscapError } from '../../proto/errors.ts';
+import { decodeEvent, type Event } from '../../proto/event.ts';
 import { decodeGap, type Gap } from '../../proto/gap.ts';
 import { decodeSegmentHead } from '../../proto/segment.ts';
 import { decodeStream, type Stream } from '../../proto/stream.ts';
@@ -23,7 +24,11 @@ interface Kept {
 
 export type RestoredEntry =
   | (Kept & { readonly kind: 'segment'; readonly note: SegmentNote; readonly bootId: string })
-  | (Kept & { readonly kind: 'gap'; readonly gap: Gap; readonly covered: readonly Covered[] });
+  | (Kept & { readonly kind: 'gap'; readonly gap: Gap; readonly covered: readonly Covered[] })
+  | (Kept & { readonly kind: 'event'; readonly event: Event });
+
+/** What tells of captured time. */
+type MediaEntry = Exclude<RestoredEntry, { kind: 'event' }>;
 
 export interface Restored {
   readonly streams: readonly { readonly number: number; readonly stream: Stream }[];
@@ -45,7 +50,7 @@ interface Lost {
   readonly captured?: Captured;
 }
 
-type Item = RestoredEntry | Lost;
+type Item = MediaEntry | Lost;
 
 /**
  * @param usualUs length of a segment, where no record tells it.
@@ -62,7 +67,9 @@ export function restored(
   });
   const byId = new Map(streams.map(({ stream }) => [stream.streamId, stream]));
   const all = [...found, ...damaged];
-  const isUseless = uselessIn(all, new Set(streams.map(({ number }) => number)));
+  const events = latestEvents(found);
+  const known = new Set([...streams, ...events].map(({ number }) => number));
+  const isUseless = uselessIn(all, known);
   const items = [
     ...found.filter((one) => isKept(one, isUseless)).map((record) => itemOf(record, byId)),
     ...damaged.filter((one) => isKept(one, isUseless)).map((record) => lostOf(record, 0)),
@@ -71,7 +78,7 @@ export function restored(
   const { entries, unknown } = withGaps(items, usualUs, mark);
   return {
     streams,
-    entries,
+    entries: [...entries, ...events].sort((one, other) => one.number - other.number),
     useless: [...all.filter(isUseless), ...unknown],
     lastNumber: numbers.reduce((most, number) => Math.max(most, number), 0),
   };
@@ -85,17 +92,28 @@ function readable<T>(decode: () => T): T | undefined {
   }
 }
 
-const isKept = (record: RecordId, isUseless: (record: RecordId) => boolean): boolean =>
-  record.kind !== 'stream' && !isUseless(record);
+/** Of an event the record with the higher number. What an event told is lost with its record. */
+function latestEvents(found: readonly Found[]): Extract<RestoredEntry, { kind: 'event' }>[] {
+  const byId = new Map<string, Extract<RestoredEntry, { kind: 'event' }>>();
+  for (const { kind, number, head, bytes: flashBytes } of found) {
+    const event = kind === 'event' ? readable(() => decodeEvent(head)) : undefined;
+    if (event !== undefined) byId.set(event.eventId, { kind: 'event', number, flashBytes, event });
+  }
+  return [...byId.values()];
+}
 
-/** A stream that cannot be read; a segment given up by a run that ended before it was removed. */
+const isKept = (record: RecordId, isUseless: (record: RecordId) => boolean): boolean =>
+  record.kind !== 'stream' && record.kind !== 'event' && !isUseless(record);
+
+/** A stream or event that cannot be read; a segment given up by a run that ended before it was removed. */
 function uselessIn(
   all: readonly RecordId[],
-  streams: ReadonlySet<number>,
+  known: ReadonlySet<number>,
 ): (record: RecordId) => boolean {
   const gaps = new Set(all.filter(({ kind }) => kind === 'gap').map(({ number }) => number));
   return ({ kind, number }) =>
-    (kind === 'stream' && !streams.has(number)) || (kind === 'segment' && gaps.has(number));
+    ((kind === 'stream' || kind === 'event') && !known.has(number)) ||
+    (kind === 'segment' && gaps.has(number));
 }
 
 function lostOf({ number, kind }: RecordId, flashBytes: number): Lost {
@@ -133,11 +151,11 @@ function withGaps(
   items: readonly Item[],
   usualUs: number,
   mark: Stretch | null,
-): { readonly entries: RestoredEntry[]; readonly unknown: readonly RecordId[] } {
-  const entries: RestoredEntry[] = [];
+): { readonly entries: MediaEntry[]; readonly unknown: readonly RecordId[] } {
+  const entries: MediaEntry[] = [];
   const unknown: RecordId[] = [];
   let lost: Lost[] = [];
-  const cover = (next: RestoredEntry | undefined) => {
+  const cover = (next: MediaEntry | undefined) => {
     const [first] = lost;
     if (first === undefined) return;
     const last = entries.at(-1);
@@ -160,7 +178,7 @@ function withGaps(
   return { entries, unknown };
 }
 
-function gapFor({ number }: Lost, lost: readonly Lost[], stretch: Stretch): RestoredEntry {
+function gapFor({ number }: Lost, lost: readonly Lost[], stretch: Stretch): MediaEntry {
   const pictures = { epoch: stretch.epoch, scopes: ['video'] } as const;
   const covered = lost.map(({ record, flashBytes, captured = pictures }) => {
     return { ...record, captured, flashBytes };
@@ -174,11 +192,11 @@ function guessOf(lost: readonly Lost[], usualUs: number): number {
 }
 
 /** Of a segment; how long a Gap was says nothing of what comes after it. */
-function lengthOf(entry: RestoredEntry | undefined): number {
+function lengthOf(entry: MediaEntry | undefined): number {
   return entry?.kind === 'segment' ? entry.note.durationUs : 0;
 }
 
-function stretchOf(entry: RestoredEntry | undefined): Stretch | undefined {
+function stretchOf(entry: MediaEntry | undefined): Stretch | undefined {
   if (entry?.kind === 'gap') return entry.gap;
   return entry && { ...entry.note, bootId: entry.bootId };
 }

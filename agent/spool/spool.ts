@@ -1,8 +1,10 @@
 // What waits between capture and uplink. Invariant: nothing handed in is lost in silence: it is
 // acknowledged (`free`), covered by a Gap, or erased because consent or the server says so.
 import type { ErrorCode } from '../../proto/errors.ts';
+import { EVENT_SCOPES, type Event } from '../../proto/event.ts';
 import type { Gap } from '../../proto/gap.ts';
 import type { SpoolHealth } from '../../proto/health.ts';
+import type { InfoField } from '../../proto/info.ts';
 import type { Scope } from '../../proto/scopes.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
@@ -21,16 +23,26 @@ export type SpoolItem =
       /** The Segment message, or undefined when it was erased meanwhile or cannot be read back. */
       readonly payload: () => Promise<Uint8Array | undefined>;
     }
-  | { readonly kind: 'gap'; readonly id: number; readonly gap: Gap };
+  | { readonly kind: 'gap'; readonly id: number; readonly gap: Gap }
+  | { readonly kind: 'event'; readonly id: number; readonly event: Event };
 
 export interface Captured {
   readonly epoch: number;
   readonly scopes: readonly Scope[];
+  /** The part of device information that it tells; absent for none. */
+  readonly part?: InfoField;
+}
+
+/** What consent has to allow for an event. Those of the device itself tell of its health. */
+export function coverOfEvent({ kind, epoch }: Pick<Event, 'kind' | 'epoch'>): Captured {
+  const scope = EVENT_SCOPES[kind];
+  const scopes = [scope];
+  return scope === 'device_info' ? { epoch, scopes, part: 'health' } : { epoch, scopes };
 }
 
 /**
  * `live`: what was handed in within the last `flushAfterMs`, the oldest of it first. `backlog`: what
- * waits for longer, in order. `gaps`: Gaps alone, in order, live or not.
+ * waits for longer, in order. `gaps`: Gaps and events alone, in order, live or not.
  */
 export type Lane = 'live' | 'backlog' | 'gaps';
 
@@ -39,6 +51,8 @@ export interface Spool {
   stream(stream: Stream): void;
   segment(header: SegmentHeader, chunks: readonly Uint8Array[]): void;
   gap(gap: Gap): void;
+  /** In the place of an earlier one with its id that waits. */
+  event(event: Event): void;
 
   /**
    * The next item of a lane, from now on in flight; undefined when there is none or when it has to

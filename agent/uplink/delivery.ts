@@ -12,6 +12,7 @@ import type { Clock } from '../clock.ts';
 import type { Captured, Lane, Spool, SpoolItem } from '../spool/spool.ts';
 import type { DeviceSession } from './device-session.ts';
 import type { Errand } from './errand.ts';
+import type { LinkFigures } from './figures.ts';
 import { type Flight, Flights } from './flights.ts';
 import { capturedIn, coverOf, type Message, messageOf, targetOf } from './message.ts';
 import { Metering } from './metering.ts';
@@ -20,6 +21,7 @@ import { Retries } from './retries.ts';
 const UNSAVED_RETRY_MS = 5000;
 
 export interface DeliveryDeps {
+  /** Read at each use: it may change at any moment. */
   readonly config: AgentConfig['uplink'];
   readonly spool: Spool;
   readonly gate: {
@@ -31,6 +33,7 @@ export interface DeliveryDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  readonly figures: Pick<LinkFigures, 'noteSent' | 'noteRoundTrip' | 'noteLost'>;
   /** What else is settled over the connection. */
   readonly errands: readonly Errand[];
   /** Longest wait for the first grant of a connection. */
@@ -67,12 +70,11 @@ export class Delivery {
 
   constructor(deps: DeliveryDeps) {
     const { config, random, log } = deps;
-    const { meteredInterfaces } = config;
     this.#deps = deps;
     const wake = () => this.#wake.resolve();
     this.#retries = new Retries(config, random, wake);
-    this.#flights = new Flights({ ...config, onRested: wake });
-    this.#metering = new Metering({ meteredInterfaces, log, onFree: () => this.#leave() });
+    this.#flights = new Flights({ limits: config, onRested: wake });
+    this.#metering = new Metering({ config, log, onFree: () => this.#leave() });
   }
 
   /** Items acknowledged so far. */
@@ -235,14 +237,14 @@ export class Delivery {
     this.#deps.log.debug({ noun, lane, bytes: payload.byteLength }, 'sent');
     session
       .publish(noun, payload)
-      .then(() => this.#acknowledged(flight))
+      .then(() => this.#acknowledged(flight, payload.byteLength))
       // A loss shows as `lost` too, which ends run() and gives everything back.
       .catch((error: unknown) => this.#deps.log.debug({ err: error }, 'not acknowledged'))
       .finally(() => this.#wake.resolve());
   }
 
-  #acknowledged(flight: Flight): void {
-    const { spool, log } = this.#deps;
+  #acknowledged(flight: Flight, bytes: number): void {
+    const { spool, figures, log } = this.#deps;
     const { item, retry } = flight;
     this.#flights.acknowledged(flight);
     if (retry !== null) {
@@ -251,6 +253,7 @@ export class Delivery {
       return;
     }
     this.#delivered += 1;
+    figures.noteSent(item.kind, bytes);
     this.#retries.settled(item.id);
     log.debug({ target: targetOf(item) }, 'acknowledged');
     spool.free(item.id);
@@ -270,7 +273,11 @@ export class Delivery {
     const sentMs = performance.now();
     session
       .publish(noun, payload)
-      .then(() => this.#flights.noteRoundTrip(performance.now() - sentMs))
+      .then(() => {
+        const tookMs = performance.now() - sentMs;
+        this.#flights.noteRoundTrip(tookMs);
+        this.#deps.figures.noteRoundTrip(tookMs);
+      })
       .catch((error: unknown) => this.#deps.log.debug({ noun, err: error }, 'not acknowledged'));
   }
 
@@ -289,9 +296,11 @@ export class Delivery {
 
   /** On a slow line the rest of a withdrawn item would still leave, and the report behind it. */
   #keepBackWithdrawn(): void {
-    const { gate } = this.#deps;
+    const { gate, errands } = this.#deps;
     if (this.#session === undefined || this.#session.unsentBytes() === 0) return;
-    if (this.#flights.every((captured) => gate.mayKeep(captured))) return;
+    const mayGo = (captured: Captured | null): boolean => !captured || gate.mayKeep(captured);
+    if (this.#flights.every(mayGo) && errands.every((one) => mayGo(one.underWay?.() ?? null)))
+      return;
     this.#wasWithdrawn = true;
     this.#deps.log.info('connecting anew, to keep back what was withdrawn while it was being sent');
     this.#session.drop(new Error('consent was withdrawn for what was being sent'));

@@ -33,7 +33,7 @@ export interface DeviceSessionDeps {
   readonly connectTimeoutMs: number;
   readonly ackTimeoutMs: number;
   /** Kilobits per second; absent or 0: no limit. */
-  readonly maxKbps?: number;
+  readonly maxKbps?: () => number;
   readonly time: Pick<KnownTime, 'isWallCredible'>;
   /** Absent: nothing is subscribed to. */
   readonly onMessage?: (noun: DownNoun, payload: Uint8Array) => void;

@@ -1,6 +1,7 @@
 // What else is settled with the server over the connection, beside media: a part hears one noun and
 // may publish. It knows nothing of the connection but this.
 import type { DownNoun, UpNoun } from '../../proto/topics.ts';
+import type { Captured } from '../spool/spool.ts';
 
 /** The connection as an errand sees it. */
 export interface Line {
@@ -25,6 +26,8 @@ export interface Errand {
    * for nothing. Asked once, right after the first grant of the connection. Never throws.
    */
   opening?(): Opening | null;
+  /** What it has under way that was captured, so that a withdrawal cuts it off; null for nothing. */
+  underWay?(): Captured | null;
   /** Begins with the first grant of each connection, and ends with it. Never rejects. */
   run(line: Line, signal: AbortSignal): Promise<void>;
 }

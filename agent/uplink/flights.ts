@@ -3,7 +3,7 @@
 import type { ErrorCode } from '../../proto/errors.ts';
 import type { Target } from '../../proto/verdict.ts';
 import type { Captured, Lane, SpoolItem } from '../spool/spool.ts';
-import { BacklogShare, openLanes } from './lanes.ts';
+import { type BacklogLimits, BacklogShare, openLanes } from './lanes.ts';
 import { capturedIn, isSameTarget, targetOf } from './message.ts';
 
 export interface Flight {
@@ -15,8 +15,8 @@ export interface Flight {
 }
 
 export interface FlightsDeps {
-  readonly window: number;
-  readonly backlogPercent: number;
+  /** Read at each use. */
+  readonly limits: BacklogLimits;
   /** Called when the backlog has rested. */
   readonly onRested: () => void;
 }
@@ -29,7 +29,7 @@ export class Flights {
 
   constructor(deps: FlightsDeps) {
     this.#deps = deps;
-    this.#share = new BacklogShare(deps.backlogPercent, deps.window);
+    this.#share = new BacklogShare(deps.limits);
   }
 
   get size(): number {
@@ -68,7 +68,7 @@ export class Flights {
     return openLanes({
       isMetered,
       unsentBytes,
-      window: this.#deps.window,
+      window: this.#deps.limits.window,
       flights: lanes.length,
       backlogFlights: lanes.filter((lane) => lane === 'backlog').length,
       backlogSlots: this.#share.slots,

@@ -1,15 +1,22 @@
-// Tells the server the version of this program, while the owner consents to that: once for each
-// connection, and again when consent was given anew.
+// Tells the server what this camera is, part by part as the policy names them, while the owner consents
+// to that: once for each connection, again with each new consent, and after a change.
+// Invariant: what the grant does not name is not in the message.
 import type { Logger } from 'pino';
 import { toLenscapError } from '../../proto/errors.ts';
-import { encodeInfo } from '../../proto/info.ts';
+import { type DeviceInfo, encodeInfo, onlyNamed } from '../../proto/info.ts';
 import type { Gate } from '../consent/gate.ts';
 import type { Errand, Line } from './errand.ts';
 
+/** How often it is looked for a change. */
+const LOOK_MS = 60_000;
+
 export interface InfoDeps {
-  readonly gate: Pick<Gate, 'grantOf' | 'onChange'>;
-  readonly agentVersion: string;
+  readonly gate: Pick<Gate, 'grantOf' | 'infoFields' | 'onChange'>;
+  /** All that is known. Never rejects. */
+  readonly describe: () => Promise<DeviceInfo>;
   readonly log: Logger;
+  /** Absent: 60 s. */
+  readonly lookMs?: number;
 }
 
 export class Info implements Errand {
@@ -23,19 +30,38 @@ export class Info implements Errand {
   receive(): void {}
 
   async run(line: Line, signal: AbortSignal): Promise<void> {
-    const { gate, agentVersion, log } = this.#deps;
-    let told: number | undefined;
+    const { gate, lookMs = LOOK_MS } = this.#deps;
+    let wake = Promise.withResolvers<void>();
+    const onChange = (): void => wake.resolve();
+    const stopListening = gate.onChange(onChange);
+    signal.addEventListener('abort', onChange, { once: true });
+    let told: string | null = null;
     while (!signal.aborted) {
-      const changed = Promise.withResolvers<void>();
-      const stopListening = gate.onChange(changed.resolve);
-      signal.addEventListener('abort', () => changed.resolve(), { once: true });
-      const grant = gate.grantOf('device_info');
-      if (grant !== null && grant.since !== told)
-        await line
-          .publish('info', encodeInfo({ epoch: grant.epoch, agentVersion }))
-          .catch((error: unknown) => log.debug({ code: toLenscapError(error).code }, 'not told'));
-      told = grant?.since;
-      await changed.promise.finally(stopListening);
+      wake = Promise.withResolvers<void>();
+      told = await this.#tellNews(line, told, signal);
+      // Without consent there is nothing to look for.
+      const timer = told === null ? undefined : setTimeout(onChange, lookMs);
+      await wake.promise;
+      clearTimeout(timer);
     }
+    stopListening();
+  }
+
+  /** What was told last, with the grant under which it was; null for nothing. */
+  async #tellNews(line: Line, told: string | null, signal: AbortSignal): Promise<string | null> {
+    const { gate, describe, log } = this.#deps;
+    if (gate.grantOf('device_info') === null) return null;
+    const known = await describe();
+    // Consent may have changed meanwhile.
+    const grant = gate.grantOf('device_info');
+    if (grant === null || signal.aborted) return null;
+    const info = onlyNamed(known, gate.infoFields());
+    const news = JSON.stringify([grant.epoch, info]);
+    const isEmpty = Object.values(info).every((value) => value === null);
+    if (news === told || (isEmpty && told === null)) return news;
+    await line
+      .publish('info', encodeInfo({ epoch: grant.epoch, ...info }))
+      .catch((error: unknown) => log.debug({ code: toLenscapError(error).code }, 'not told'));
+    return news;
   }
 }

@@ -43,18 +43,23 @@ export function slotsFor(tookMs: number, leastMs: number, window: number): numbe
   return isThin ? 1 : Math.max(1, window - 1);
 }
 
+/** Settings that may change at any moment. */
+export interface BacklogLimits {
+  readonly window: number;
+  readonly backlogPercent: number;
+}
+
 /** The account of one connection. Times are monotonic, milliseconds. */
 export class BacklogShare {
-  readonly #percent: number;
-  readonly #window: number;
+  readonly #limits: BacklogLimits;
   #leastMs = Number.POSITIVE_INFINITY;
   #lastAckMs = 0;
   #restUntilMs = 0;
   #slots = 1;
 
-  constructor(percent: number, window: number) {
-    this.#percent = percent;
-    this.#window = window;
+  /** @param limits read at each use. */
+  constructor(limits: BacklogLimits) {
+    this.#limits = limits;
   }
 
   get slots(): number {
@@ -73,11 +78,12 @@ export class BacklogShare {
 
   acknowledged(lane: Lane, isMedia: boolean, sentMs: number, nowMs: number): void {
     const tookMs = nowMs - sentMs;
-    if (isMedia) this.#slots = slotsFor(tookMs, this.#leastMs, this.#window);
+    if (isMedia) this.#slots = slotsFor(tookMs, this.#leastMs, this.#limits.window);
     else this.noteRoundTrip(tookMs);
     if (lane !== 'backlog') return;
     const busyMs = nowMs - Math.max(sentMs, this.#lastAckMs);
-    this.#restUntilMs = Math.max(this.#restUntilMs, nowMs) + restMs(busyMs, this.#percent);
+    this.#restUntilMs =
+      Math.max(this.#restUntilMs, nowMs) + restMs(busyMs, this.#limits.backlogPercent);
     this.#lastAckMs = nowMs;
   }
 }

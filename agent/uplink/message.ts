@@ -1,10 +1,11 @@
 // From what waits to what is published, and from a verdict to what it means for the copy here. Pure.
 import type { ErrorCode } from '../../proto/errors.ts';
+import { encodeEvent } from '../../proto/event.ts';
 import { encodeGap } from '../../proto/gap.ts';
 import { encodeStream } from '../../proto/stream.ts';
 import type { UpNoun } from '../../proto/topics.ts';
 import type { Target, Verdict } from '../../proto/verdict.ts';
-import type { Captured, SpoolItem } from '../spool/spool.ts';
+import { type Captured, coverOfEvent, type SpoolItem } from '../spool/spool.ts';
 
 export interface Message {
   readonly noun: UpNoun;
@@ -18,6 +19,8 @@ export async function messageOf(item: SpoolItem): Promise<Message | undefined> {
       return { noun: 'stream', payload: encodeStream(item.stream) };
     case 'gap':
       return { noun: 'gap', payload: encodeGap(item.gap) };
+    case 'event':
+      return { noun: 'event', payload: encodeEvent(item.event) };
     case 'segment': {
       const payload = await item.payload();
       return payload && { noun: 'segment', payload };
@@ -29,17 +32,21 @@ export async function messageOf(item: SpoolItem): Promise<Message | undefined> {
 export function capturedIn(item: SpoolItem): Captured {
   if (item.kind === 'stream') return item.stream;
   if (item.kind === 'segment') return item.header;
+  if (item.kind === 'event') return coverOfEvent(item.event);
   return { epoch: item.gap.epoch, scopes: ['video'] };
 }
 
-export function targetOf(item: SpoolItem): Target {
+/** What a verdict would name; null for an event, of which no verdict speaks. */
+export function targetOf(item: SpoolItem): Target | null {
+  if (item.kind === 'event') return null;
   if (item.kind === 'gap') return { kind: 'gap', gapId: item.gap.gapId };
   if (item.kind === 'stream') return { kind: 'stream', streamId: item.stream.streamId };
   const { streamId, sequence } = item.header;
   return { kind: 'segment', streamId, sequence };
 }
 
-export function isSameTarget(one: Target, other: Target): boolean {
+export function isSameTarget(one: Target | null, other: Target): boolean {
+  if (one === null) return false;
   if (one.kind === 'gap' || other.kind === 'gap')
     return one.kind === 'gap' && other.kind === 'gap' && one.gapId === other.gapId;
   if (one.streamId !== other.streamId) return false;

@@ -8,7 +8,8 @@ import { isMetered } from './network.ts';
 const LOOK_MS = 5000;
 
 export interface MeteringDeps {
-  readonly meteredInterfaces: readonly string[];
+  /** Read at each use. */
+  readonly config: { readonly meteredInterfaces: readonly string[] };
   readonly log: Logger;
   /** A new connection would go over a network that does not cost. */
   readonly onFree: () => void;
@@ -16,26 +17,29 @@ export interface MeteringDeps {
 
 export class Metering {
   readonly #deps: MeteringDeps;
-  #isMetered = false;
+  #networkInterface: string | undefined;
 
   constructor(deps: MeteringDeps) {
     this.#deps = deps;
   }
 
   get isMetered(): boolean {
-    return this.#isMetered;
+    return this.#costs(this.#networkInterface);
   }
 
   /** Looks at the network of a connection, and for a better one until the signal is aborted. */
   async run(session: DeviceSession, signal: AbortSignal): Promise<void> {
     const { log, onFree } = this.#deps;
     const { networkInterface } = session;
-    this.#isMetered = this.#costs(networkInterface);
-    if (!this.#isMetered) return;
-    log.info({ networkInterface }, 'this network costs by volume: recordings wait');
+    this.#networkInterface = networkInterface;
+    let hasCost = false;
     while (!signal.aborted) {
+      if (this.isMetered && !hasCost)
+        log.info({ networkInterface }, 'this network costs by volume: recordings wait');
+      hasCost ||= this.isMetered;
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
-      const next = signal.aborted ? undefined : await session.nextInterface();
+      if (signal.aborted || !hasCost) continue;
+      const next = await session.nextInterface();
       if (next === undefined || this.#costs(next)) continue;
       log.info({ networkInterface, next }, 'connecting anew, over the other network');
       onFree();
@@ -45,7 +49,8 @@ export class Metering {
 
   #costs(networkInterface: string | undefined): boolean {
     return (
-      networkInterface !== undefined && isMetered(networkInterface, this.#deps.meteredInterfaces)
+      networkInterface !== undefined &&
+      isMetered(networkInterface, this.#deps.config.meteredInterfaces)
     );
   }
 }

@@ -10,7 +10,7 @@ type Done = (error?: Error | null) => void;
 
 export class Outflow extends Duplex {
   readonly #socket: TLSSocket;
-  readonly #maxKbps: number;
+  readonly #maxKbps: () => number;
   readonly #onDrained: () => void;
   #leftBytes = 0;
   /** Of what is in hand: all of it, and what has not left. */
@@ -19,8 +19,11 @@ export class Outflow extends Duplex {
   #dueMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onDrained called whenever nothing is unsent any more. */
-  constructor(socket: TLSSocket, maxKbps: number, onDrained: () => void) {
+  /**
+   * @param maxKbps asked before each slice.
+   * @param onDrained called whenever nothing is unsent any more.
+   */
+  constructor(socket: TLSSocket, maxKbps: () => number, onDrained: () => void) {
     super({ allowHalfOpen: false });
     this.#socket = socket;
     this.#maxKbps = maxKbps;
@@ -72,12 +75,12 @@ export class Outflow extends Duplex {
   #take(pieces: readonly Buffer[], done: Done): void {
     this.#handBytes = pieces.reduce((sum, { length }) => sum + length, 0);
     this.#restBytes = this.#handBytes;
-    this.#passOn(slicesOf(pieces, sliceBytes(this.#maxKbps)), done);
+    this.#passOn(slicesOf(pieces, sliceBytes(this.#maxKbps())), done);
   }
 
   #passOn(slices: Iterator<Buffer, void>, done: Done): void {
     const waitMs = this.#dueMs - performance.now();
-    if (this.#maxKbps > 0 && waitMs > 0) {
+    if (this.#maxKbps() > 0 && waitMs > 0) {
       this.#timer = setTimeout(() => this.#passOn(slices, done), waitMs);
       return;
     }
@@ -88,7 +91,7 @@ export class Outflow extends Duplex {
       if (this.writableLength === 0) this.#onDrained();
       return;
     }
-    this.#dueMs = nextDueMs(this.#dueMs, performance.now(), slice.length, this.#maxKbps);
+    this.#dueMs = nextDueMs(this.#dueMs, performance.now(), slice.length, this.#maxKbps());
     this.#socket.write(slice, (error) => {
       this.#leftBytes += slice.length;
       this.#restBytes -= slice.length;

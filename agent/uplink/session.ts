@@ -22,7 +22,7 @@ export interface SessionDeps {
   /** Without an acknowledgement and without a byte that moves. */
   readonly ackTimeoutMs: number;
   /** Most that is sent, kilobits per second; absent or 0: no limit. */
-  readonly maxKbps?: number;
+  readonly maxKbps?: () => number;
   /** Subscribed to before anything else; none = the server has only to admit. */
   readonly topics: readonly string[];
   /** Called in order of arrival, and before the acknowledgements that arrive later. */
@@ -87,7 +87,7 @@ class MqttSession implements Session {
     };
     // An alert that turns down our certificate comes after the handshake [RFC 8446, 4.4.2.4].
     deps.socket.on('error', noteCause);
-    this.#outflow = new Outflow(deps.socket, deps.maxKbps ?? 0, () => deps.onDrained?.());
+    this.#outflow = new Outflow(deps.socket, deps.maxKbps ?? (() => 0), () => deps.onDrained?.());
     this.#patience = this.#makePatience();
     this.#client = new MqttClient(() => this.#outflow, clientOptions(deps));
     this.#client.on('connect', () => {

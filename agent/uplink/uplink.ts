@@ -88,7 +88,7 @@ export class Uplink {
           keepaliveS: config.keepaliveS,
           connectTimeoutMs: config.connectTimeoutMs,
           ackTimeoutMs: config.ackTimeoutMs * 2 ** Math.min(this.#fruitless, MOST_DOUBLINGS),
-          maxKbps: config.maxKbps,
+          maxKbps: () => config.maxKbps,
           onMessage: (noun, payload) => delivery.receive(noun, payload),
           onDrained: () => delivery.drained(),
         },
@@ -117,6 +117,7 @@ export class Uplink {
     const waitMs = backoffMs(this.#failures, config, random);
     this.#failures += 1;
     this.#tell(error, waitMs);
+    if (this.#isConnected) this.#deps.figures.noteLost();
     this.#isConnected = false;
     const isOver = stop.aborted ? cut : AbortSignal.any([stop, cut]);
     await sleep(waitMs, undefined, { signal: isOver }).catch(() => undefined);

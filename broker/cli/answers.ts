@@ -31,6 +31,59 @@ export interface Device {
   readonly lastSegmentEndAt: string | null;
 }
 
+/** All that is held of what a camera told of itself; null: nothing of that kind. */
+export interface Held {
+  /** Parts of device information that were agreed to. */
+  readonly parts: readonly string[];
+  readonly info: {
+    readonly receivedAt: string;
+    readonly parts: readonly string[];
+    readonly model: string | null;
+    readonly serial: string | null;
+    readonly firmwareVersion: string | null;
+    readonly agentVersion: string | null;
+    readonly interfaces:
+      | readonly {
+          readonly name: string;
+          readonly mac: string | null;
+          readonly addresses: readonly string[];
+        }[]
+      | null;
+    readonly storage: { readonly totalBytes: number; readonly freeBytes: number } | null;
+  } | null;
+  readonly health: {
+    readonly receivedAt: string;
+    readonly part: string;
+    readonly spool: NonNullable<Device['spool']>;
+    readonly temperatureCelsius: number | null;
+    readonly memoryTotalBytes: number;
+    readonly memoryAvailableBytes: number;
+    readonly cpuPercent: number;
+    readonly flashWearPercent: number | null;
+    readonly clockOffsetMs: number | null;
+    readonly framesCaptured: number;
+    readonly framesDropped: number;
+    readonly segmentsSent: number;
+    readonly bytesSent: number;
+    readonly roundTripMs: number | null;
+    readonly connectionsLost: number;
+    readonly signalDbm: number | null;
+    readonly uptimeS: number;
+  } | null;
+  readonly reported: {
+    readonly receivedAt: string;
+    readonly part: string;
+    readonly version: number;
+    readonly state: string;
+    readonly inForce: number;
+    readonly at: string;
+    readonly code: string | null;
+    readonly detail: string;
+    readonly faults: readonly { readonly path: string; readonly message: string }[];
+    readonly settings: Readonly<Record<string, unknown>>;
+  } | null;
+}
+
 /** A setup code, in the one answer that has it. */
 export interface MadeClaim {
   readonly claimId: string;
@@ -158,6 +211,50 @@ export interface Account {
   readonly totals: Readonly<Record<string, number>>;
 }
 
+/** Something that happened at a camera or before it. */
+export interface Happening {
+  readonly eventId: string;
+  readonly kind: string;
+  readonly startAt: string;
+  readonly startAtUs: number;
+  readonly durationUs: number;
+  readonly lasts: boolean;
+  readonly peak: number;
+  readonly code: string | null;
+  readonly detail: string;
+  readonly alert: boolean;
+  readonly epoch: number;
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
+  readonly receivedAt: string;
+}
+
+export interface Snapshot {
+  readonly snapshotId: string;
+  readonly startAt: string;
+  readonly startAtUs: number;
+  readonly cause: string;
+  readonly causeId: string | null;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly epoch: number;
+  readonly timeCorrectedUs: number;
+  readonly timeEstimated: boolean;
+  readonly receivedAt: string;
+}
+
+export interface EventPage {
+  readonly events: readonly Happening[];
+  readonly next: string | null;
+}
+
+export interface SnapshotPage {
+  readonly snapshots: readonly Snapshot[];
+  readonly next: string | null;
+}
+
 export interface SegmentPage {
   readonly segments: readonly Segment[];
   readonly gaps: readonly Gap[];
@@ -185,5 +282,23 @@ export interface Manifest {
     readonly reasons: readonly string[];
   }[];
   readonly gaps: readonly Gap[];
+  readonly events: readonly Happening[];
+  readonly snapshots: readonly Snapshot[];
   readonly account: Account;
+}
+
+/** `time`, `level`, and further fields by what it is about. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface LogBatchAnswer {
+  readonly receivedAt: string;
+  /** Lines that the camera dropped before these. */
+  readonly dropped: number;
+  readonly lines: readonly LogLine[];
+}
+
+export interface LogPage {
+  readonly batches: readonly LogBatchAnswer[];
+  readonly next: string;
+  readonly more: boolean;
 }

@@ -7,13 +7,19 @@ import type {
   ConsentRecord,
   ConsentState,
   Device,
+  EventPage,
+  Held,
+  LogPage,
   MadeClaim,
   Manifest,
   Play,
   PolicyAnswer,
   Receipt,
   SegmentPage,
+  Snapshot,
+  SnapshotPage,
 } from './answers.ts';
+import type { ConfigEntry, ConfigState } from './config-answers.ts';
 
 export interface ClientDeps {
   /** Address of the server, e.g. http://127.0.0.1:8480. */
@@ -31,7 +37,18 @@ export interface Range {
   readonly to?: string | undefined;
 }
 
-type Query = Range & { readonly asOf?: string; readonly cursor?: string | undefined };
+/** Events of a stretch of time, of one kind, or of those wanted as alerts. */
+export interface EventsAsked extends Range {
+  readonly kind?: string | undefined;
+  readonly alert?: 'true' | undefined;
+}
+
+export interface LogsAsked extends Range {
+  readonly level?: string | undefined;
+  readonly cursor?: string | undefined;
+}
+
+type Query = EventsAsked & { readonly asOf?: string; readonly cursor?: string | undefined };
 
 const TIMEOUT_MS = 30_000;
 
@@ -66,6 +83,16 @@ export class Client {
 
   device(deviceId: string): Promise<Device> {
     return this.#json('GET', path(deviceId));
+  }
+
+  /** All that is held of what a camera told of itself. */
+  told(deviceId: string): Promise<Held> {
+    return this.#json('GET', `${path(deviceId)}/info`);
+  }
+
+  /** Erases that; answers of how many kinds there was something. */
+  async eraseTold(deviceId: string): Promise<number> {
+    return (await this.#json<{ deleted: number }>('DELETE', `${path(deviceId)}/info`)).deleted;
   }
 
   /** Gives a camera away; `releasedAt` is set once it has confirmed. */
@@ -118,6 +145,25 @@ export class Client {
     return this.#json('GET', `${path(deviceId)}/consent/receipt`);
   }
 
+  config(deviceId: string): Promise<ConfigState> {
+    return this.#json('GET', `${path(deviceId)}/config`);
+  }
+
+  /** A merge patch upon the version that was looked at. */
+  patchConfig(deviceId: string, version: number, patch: object): Promise<ConfigState> {
+    return this.#json('PATCH', `${path(deviceId)}/config`, { version, patch });
+  }
+
+  /** The newest first, all that are kept. */
+  async configHistory(deviceId: string): Promise<ConfigEntry[]> {
+    const url = `${path(deviceId)}/config/history?limit=200`;
+    return (await this.#json<{ versions: ConfigEntry[] }>('GET', url)).versions;
+  }
+
+  restoreConfig(deviceId: string, version: number, seen: number): Promise<ConfigState> {
+    return this.#json('POST', `${path(deviceId)}/config/restore`, { version, seen });
+  }
+
   /** One page after another. */
   async *segments(deviceId: string, range: Range): AsyncGenerator<SegmentPage, void> {
     for (let cursor: string | undefined; ; ) {
@@ -127,6 +173,68 @@ export class Client {
       if (page.next === null) return;
       cursor = page.next;
     }
+  }
+
+  /** One page after another. */
+  async *events(deviceId: string, asked: EventsAsked): AsyncGenerator<EventPage, void> {
+    for (let cursor: string | undefined; ; ) {
+      const url = `${path(deviceId)}/events${query({ ...asked, cursor })}`;
+      const page: EventPage = await this.#json('GET', url);
+      yield page;
+      if (page.next === null) return;
+      cursor = page.next;
+    }
+  }
+
+  async alerts(deviceId: string): Promise<string[]> {
+    return (await this.#json<{ kinds: string[] }>('GET', `${path(deviceId)}/alerts`)).kinds;
+  }
+
+  async setAlerts(deviceId: string, kinds: readonly string[]): Promise<string[]> {
+    const url = `${path(deviceId)}/alerts`;
+    return (await this.#json<{ kinds: string[] }>('PUT', url, { kinds })).kinds;
+  }
+
+  /** One page after another. */
+  async *snapshots(deviceId: string, range: Range): AsyncGenerator<SnapshotPage, void> {
+    for (let cursor: string | undefined; ; ) {
+      const url = `${path(deviceId)}/snapshots${query({ ...range, cursor })}`;
+      const page: SnapshotPage = await this.#json('GET', url);
+      yield page;
+      if (page.next === null) return;
+      cursor = page.next;
+    }
+  }
+
+  /** Has the camera take one now; answers when it is stored. */
+  takeSnapshot(deviceId: string): Promise<Snapshot> {
+    return this.#json('POST', `${path(deviceId)}/snapshots`);
+  }
+
+  /** JPEG. */
+  async picture(deviceId: string, snapshotId: string): Promise<Uint8Array> {
+    const url = `${path(deviceId)}/snapshots/${encodeURIComponent(snapshotId)}`;
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(this.#timeoutMs)]);
+    const response = await this.#ask('GET', url, undefined, signal);
+    const bytes = await response.arrayBuffer().catch((error: unknown) => {
+      throw unreachable(this.#server, error);
+    });
+    return new Uint8Array(bytes);
+  }
+
+  async deleteSnapshot(deviceId: string, snapshotId: string): Promise<number> {
+    const url = `${path(deviceId)}/snapshots/${encodeURIComponent(snapshotId)}`;
+    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
+  }
+
+  async deleteSnapshots(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/snapshots${query(range)}`;
+    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
+  }
+
+  async deleteEvents(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/events${query(range)}`;
+    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
   }
 
   timeline(deviceId: string, range: Range): Promise<Account> {
@@ -159,6 +267,17 @@ export class Client {
 
   async deleteRange(deviceId: string, range: Range): Promise<number> {
     const url = `${path(deviceId)}/segments${query(range)}`;
+    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
+  }
+
+  /** One page; its `next` is also where to go on later. */
+  logs(deviceId: string, asked: LogsAsked): Promise<LogPage> {
+    return this.#json('GET', `${path(deviceId)}/logs${query(asked)}`);
+  }
+
+  /** Answers how many lines. */
+  async deleteLogs(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/logs${query(range)}`;
     return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
   }
 
@@ -218,7 +337,7 @@ function path(deviceId: string): string {
   return `/api/devices/${encodeURIComponent(deviceId)}`;
 }
 
-function query(values: Query): string {
+function query(values: Query & LogsAsked): string {
   const given = new URLSearchParams();
   for (const [key, value] of Object.entries<string | undefined>({ ...values }))
     if (value !== undefined) given.set(key, value);

@@ -14,7 +14,6 @@ export function linesOf(device: Device): string[] {
     `connected:     ${connected ? 'yes' : `no, last seen ${device.lastSeenAt ?? 'never'}`}`,
     `certificate:   ${device.certificateEnd === null ? 'none in force' : `until ${device.certificateEnd}`}`,
     `stored:        ${segments} pieces, ${size(bytes)}; last picture ${device.lastSegmentEndAt ?? 'none'}`,
-    `agent:         ${device.agentVersion ?? 'not known, since you share no device information'}`,
     `on the camera: ${waitingOn(device)}`,
   ];
 }

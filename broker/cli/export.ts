@@ -99,6 +99,13 @@ function remarks(
     );
   const { lost = 0 } = rest.account.totals;
   if (lost > 0) lines.push(`${duration(lost)} of that time were captured and lost`);
+  const { idle = 0 } = rest.account.totals;
+  if (idle > 0) lines.push(`${duration(idle)} of that time were not to be recorded`);
+  const { events, snapshots } = rest;
+  if (events.length + snapshots.length > 0)
+    lines.push(
+      `what happened is in the list beside it: ${events.length} events, ${snapshots.length} snapshots (get each with \`snapshot get\`)`,
+    );
   if (planned.pieces.length !== pieces.length)
     lines.push('pieces were deleted while it was written; export again to have it exact');
   return lines;

@@ -4,9 +4,13 @@ import { Command, CommanderError } from 'commander';
 import { ERRORS, toLenscapError } from '../../proto/errors.ts';
 import { accountCommands } from './commands/account.ts';
 import { claimCommands } from './commands/claims.ts';
+import { configCommands } from './commands/config.ts';
 import { consentCommands } from './commands/consent.ts';
 import { deviceCommands } from './commands/devices.ts';
+import { eventCommands } from './commands/events.ts';
+import { logCommands } from './commands/logs.ts';
 import { recordingCommands } from './commands/recordings.ts';
+import { snapshotCommands } from './commands/snapshots.ts';
 import type { Session } from './session.ts';
 
 const EXAMPLES = `
@@ -15,8 +19,11 @@ Examples:
   lenscap claim new --name garden --wait
   lenscap devices
   lenscap consent grant garden video
+  lenscap config set garden overlay.clock=true --wait
   lenscap segments list garden --from -1h
   lenscap export garden --from -10m --to now -o garden.mp4
+  lenscap snapshot take garden -o garden.jpg
+  lenscap events list garden --follow
   lenscap consent withdraw garden
 
 Exit status: 0 done; 64 wrong usage; 66 not there; 69 server not reachable; 77 not allowed.`;
@@ -37,7 +44,11 @@ export async function runCommand(args: readonly string[], session: Session): Pro
   claimCommands(program, session);
   deviceCommands(program, session);
   consentCommands(program, session);
+  configCommands(program, session);
   recordingCommands(program, session);
+  logCommands(program, session);
+  eventCommands(program, session);
+  snapshotCommands(program, session);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return 0;

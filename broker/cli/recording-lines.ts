@@ -1,5 +1,5 @@
 // Recordings, gaps and time accounts as rows of tables. Pure.
-import type { Account, Gap, Segment } from './answers.ts';
+import type { Account, Gap, Happening, Segment, Snapshot } from './answers.ts';
 import { duration, size } from './times.ts';
 
 /** Pieces and gaps in order of time: start, length, size, what it holds, which it is, its clock. */
@@ -24,12 +24,40 @@ export function listing(segments: readonly Segment[], gaps: readonly Gap[]): str
   return rows.sort((one, other) => one.atUs - other.atUs).map(({ cells }) => cells);
 }
 
+/** Events: begin, length, what, how strong, why, clock. */
+export function eventRow(event: Happening): string[] {
+  const { startAt, durationUs, lasts, kind, code, detail, alert } = event;
+  return [
+    startAt,
+    lasts ? 'lasts' : durationUs === 0 ? '-' : duration(durationUs),
+    alert ? `${words(kind)} (alert)` : words(kind),
+    strengthOf(event),
+    [detail, code ?? ''].filter((part) => part !== '').join(' '),
+    clockOf(event),
+  ];
+}
+
+function strengthOf({ kind, peak }: Happening): string {
+  if (kind === 'motion') return `${peak} %`;
+  return kind === 'sound' ? `-${peak} dB` : '';
+}
+
+/** Snapshots: when, size, pixels, why, which, clock. */
+export function snapshotRow(snapshot: Snapshot): string[] {
+  const { startAt, bytes, width, height, cause, snapshotId } = snapshot;
+  const pixels = `${width}x${height}`;
+  return [startAt, size(bytes), pixels, cause, snapshotId, clockOf(snapshot)];
+}
+
 function whyOf({ reason, code }: Gap): string {
   return code === null ? reason : `${reason} (${code})`;
 }
 
 /** Only where it was not right. */
-function clockOf({ timeCorrectedUs, timeEstimated }: Gap | Segment): string {
+function clockOf({
+  timeCorrectedUs,
+  timeEstimated,
+}: Pick<Gap, 'timeCorrectedUs' | 'timeEstimated'>): string {
   if (timeEstimated) return 'estimated';
   if (timeCorrectedUs === 0) return '';
   const sign = timeCorrectedUs < 0 ? '-' : '+';

@@ -1,17 +1,13 @@
 // The collector: decode, gate, hash, seal, store. `take` resolves without a refusal only when the
 // message is durable (or was before); the broker acknowledges after that. It never looks into media.
 import { hash } from 'node:crypto';
-import type { Logger } from 'pino';
 import { decodeAnchor } from '../../proto/anchor.ts';
 import { ERRORS, type ErrorCode, LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { decodeGap } from '../../proto/gap.ts';
-import { decodeHealth } from '../../proto/health.ts';
-import { decodeInfo } from '../../proto/info.ts';
 import { decodeSegment } from '../../proto/segment.ts';
 import { decodeStream } from '../../proto/stream.ts';
 import type { UpNoun } from '../../proto/topics.ts';
 import { decodeApplied, type Target, targetOf, type Verdict } from '../../proto/verdict.ts';
-import type { ConsentGate } from '../consent/gate.ts';
 import type { Anchors } from '../store/anchors.ts';
 import type { Outcome } from '../store/commit.ts';
 import type { Devices } from '../store/devices.ts';
@@ -21,6 +17,9 @@ import { joinScopes } from '../store/schema.ts';
 import { seal } from '../store/seal.ts';
 import { judged } from './anchor.ts';
 import type { GroupCommit, Offer } from './group-commit.ts';
+import { Happenings } from './happenings.ts';
+import { LogTaking, type LogTakingDeps } from './log.ts';
+import { Tellings, type TellingsDeps } from './told.ts';
 
 /** Who sent it, by certificate; nothing in a payload says so. */
 export interface Sender {
@@ -38,14 +37,11 @@ export type Report = Exclude<UpNoun, 'renewal' | 'released'>;
 /** What was captured, or not; each is named by an id, so that it can be refused. */
 type Capture = Extract<Report, 'stream' | 'segment' | 'gap'>;
 
-export interface CollectorDeps {
-  readonly gate: ConsentGate;
+export interface CollectorDeps extends TellingsDeps, Pick<LogTakingDeps, 'logs'> {
   readonly groups: GroupCommit;
   readonly keys: Keys;
-  readonly devices: Pick<Devices, 'applied' | 'noteInfo' | 'noteHealth'>;
+  readonly devices: Pick<Devices, 'applied'>;
   readonly anchors: Pick<Anchors, 'note'>;
-  readonly nowUs: () => number;
-  readonly log: Logger;
 }
 
 interface Draft {
@@ -55,9 +51,15 @@ interface Draft {
 
 export class Collector {
   readonly #deps: CollectorDeps;
+  readonly #tellings: Tellings;
+  readonly #happenings: Happenings;
+  readonly #logs: LogTaking;
 
   constructor(deps: CollectorDeps) {
     this.#deps = deps;
+    this.#tellings = new Tellings(deps);
+    this.#happenings = new Happenings(deps);
+    this.#logs = new LogTaking(deps);
   }
 
   /** @throws DECODE_INVALID when not even its id can be read; the sender is to be cut off. */
@@ -67,18 +69,15 @@ export class Collector {
         return this.#anchor(sender, payload);
       case 'applied':
         return this.#applied(sender, payload);
-      case 'info': {
-        const info = decodeInfo(payload);
-        return this.#told(sender, noun, info.epoch, (devices) =>
-          devices.noteInfo(sender.deviceId, info),
-        );
-      }
-      case 'health': {
-        const health = decodeHealth(payload);
-        return this.#told(sender, noun, health.epoch, (devices) =>
-          devices.noteHealth(sender.deviceId, health),
-        );
-      }
+      case 'info':
+      case 'health':
+      case 'reported':
+        return this.#tellings.take(sender, noun, payload);
+      case 'event':
+      case 'snapshot':
+        return this.#happenings.take(sender, noun, payload);
+      case 'log':
+        return this.#logs.take(sender, payload);
       default:
         return this.#capture(sender, noun, payload);
     }
@@ -110,7 +109,7 @@ export class Collector {
     return 'stored';
   }
 
-  /** The wall time of a boot; needs no consent, since it says nothing but a time. */
+  /** The wall time of a boot; kept only while something is granted that has a time. */
   async #anchor({ deviceId }: Sender, payload: Uint8Array): Promise<Reply> {
     const anchor = decodeAnchor(payload);
     const nowUs = this.#deps.nowUs();
@@ -119,19 +118,6 @@ export class Collector {
     const corrected = await this.#deps.anchors.note(row);
     if (corrected > 0) this.#deps.log.info({ deviceId, source, corrected }, 'times corrected');
     return 'stored';
-  }
-
-  /** Device information, under its scope. */
-  async #told(
-    { deviceId }: Sender,
-    noun: 'info' | 'health',
-    epoch: number,
-    note: (devices: CollectorDeps['devices']) => Promise<boolean>,
-  ): Promise<Reply> {
-    const isOpen = this.#deps.gate.mayTakeIn(deviceId, { epoch, scopes: ['device_info'] });
-    if (isOpen && (await note(this.#deps.devices))) return 'stored';
-    this.#deps.log.warn({ deviceId, noun, code: 'CONSENT_MISSING' }, 'not stored');
-    return 'dropped';
   }
 
   #mayTakeIn({ deviceId }: Sender, { candidate }: Offer): boolean {

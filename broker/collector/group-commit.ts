@@ -8,7 +8,7 @@ import type { Blobs } from '../store/blobs.ts';
 import type { Candidate, Outcome } from '../store/commit.ts';
 import type { Store } from '../store/store.ts';
 
-/** A candidate; a segment comes with a way to make its sealed bytes, called once, when its turn comes. */
+/** A candidate; a segment or snapshot comes with a way to make its sealed bytes, called once, when its turn comes. */
 export interface Offer {
   readonly candidate: Candidate;
   readonly sealed: (() => readonly Buffer[]) | null;
@@ -54,6 +54,13 @@ export class GroupCommit {
     return answer.promise;
   }
 
+  /** @throws STORE_FULL when the disk would have too little left. */
+  async checkRoom(bytes: number): Promise<void> {
+    const { blobs, minFreeBytes } = this.#deps;
+    if ((await blobs.freeBytes()) < minFreeBytes + bytes)
+      throw new LenscapError('STORE_FULL', `less than ${minFreeBytes} bytes would stay free`);
+  }
+
   #next(): void {
     if (this.#groups >= MAX_GROUPS || this.#queue.length === 0) return;
     const group = this.#takeGroup();
@@ -87,25 +94,22 @@ export class GroupCommit {
 
   /** Rows are committed in the order of arrival: a stream before the segments that came after it. */
   async #write(group: readonly Waiting[], before: Promise<void>): Promise<readonly Outcome[]> {
-    const { commit, blobs, minFreeBytes } = this.#deps;
+    const { commit, blobs } = this.#deps;
     const bytes = group.reduce((sum, waiting) => sum + waiting.bytes, 0);
-    if ((await blobs.freeBytes()) < minFreeBytes + bytes)
-      throw new LenscapError('STORE_FULL', `less than ${minFreeBytes} bytes would stay free`);
+    await this.checkRoom(bytes);
     const objects = blobs.group();
     const candidates = group.map(({ candidate, sealed }): Candidate => {
-      if (candidate.kind !== 'segment' || !sealed) return candidate;
-      return { ...candidate, row: { ...candidate.row, blob_id: objects.write(sealed()) } };
+      if (!sealed) return candidate;
+      return withBlob(candidate, () => objects.write(sealed()));
     });
-    const blobIds = candidates.flatMap((candidate) =>
-      candidate.kind === 'segment' ? [candidate.row.blob_id] : [],
-    );
+    const blobIds = candidates.flatMap(blobOf);
     if (blobIds.length > 0) await objects.commit();
     await before;
     const outcomes = await commit(candidates).catch((error: unknown) =>
       this.#failed(blobIds, error),
     );
     const useless = candidates.flatMap((candidate, position) =>
-      candidate.kind === 'segment' && outcomes[position] !== 'stored' ? candidate.row.blob_id : [],
+      outcomes[position] === 'stored' ? [] : blobOf(candidate),
     );
     // A commit that changed nothing leaves the journal as it is.
     if (outcomes.includes('stored')) useless.push(...this.#doubtful.splice(0));
@@ -125,4 +129,17 @@ export class GroupCommit {
   async #discard(blobIds: readonly string[]): Promise<void> {
     if (blobIds.length > 0) await this.#deps.blobs.remove(blobIds).catch(ignore);
   }
+}
+
+/** The candidate with its object, if it is of a kind that has one. */
+function withBlob(candidate: Candidate, write: () => string): Candidate {
+  if (candidate.kind === 'segment')
+    return { ...candidate, row: { ...candidate.row, blob_id: write() } };
+  if (candidate.kind === 'snapshot')
+    return { ...candidate, row: { ...candidate.row, blob_id: write() } };
+  return candidate;
+}
+
+function blobOf({ kind, row }: Candidate): string[] {
+  return kind === 'segment' || kind === 'snapshot' ? [row.blob_id] : [];
 }

@@ -1,9 +1,13 @@
 // Retention: what the policy promises to erase is erased, judged by when the server took it in.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { EVENT_KINDS, EVENT_SCOPES } from '../../proto/event.ts';
+import type { Scope } from '../../proto/scopes.ts';
 import type { Consent } from '../consent/consent.ts';
 import type { Deletion } from '../store/deletion.ts';
 import type { Devices } from '../store/devices.ts';
+import type { LogRows } from '../store/log-rows.ts';
+import type { Told } from '../store/told.ts';
 
 const INTERVAL_MS = 60 * 60 * 1000;
 /** More than this the wall clock does not gain on the monotonic one, unless it is set. */
@@ -16,6 +20,8 @@ export interface RetentionDeps {
   readonly consent: Consent;
   readonly devices: Devices;
   readonly deletion: Deletion;
+  readonly logs: Pick<LogRows, 'expire'>;
+  readonly told: Pick<Told, 'expire'>;
   readonly nowUs: () => number;
   readonly log: Logger;
   readonly intervalMs?: number;
@@ -64,13 +70,30 @@ export class Retention {
     return { wallMs: this.#deps.nowUs() / 1000, monoMs: performance.now() };
   }
 
-  /** Erases what is over its time now; pictures and sound lie in the same segments. */
+  /** Erases what is over its time now. */
   async expire(): Promise<void> {
-    const nowUs = this.#deps.nowUs();
-    for (const { device_id } of await this.#deps.devices.all()) {
-      const days = await this.#deps.consent.retentionDays(device_id);
-      const erased = await this.#deps.deletion.expire(device_id, nowUs - days * DAY_US, nowUs);
-      if (erased > 0) this.#deps.log.info({ deviceId: device_id, erased }, 'over their time');
+    for (const { device_id: deviceId } of await this.#deps.devices.all()) {
+      const erased = await this.#expire(deviceId, this.#deps.nowUs());
+      if (Object.values(erased).some((count) => count > 0))
+        this.#deps.log.info({ deviceId, ...erased }, 'over their time');
     }
+  }
+
+  /** Pictures and sound lie in the same segments; an event is of the scope of its kind. */
+  async #expire(deviceId: string, nowUs: number): Promise<Record<string, number>> {
+    const { consent, deletion, logs, told } = this.#deps;
+    const days = await consent.retention(deviceId);
+    const before = (scope: Scope): number => nowUs - days[scope] * DAY_US;
+    const recorded = Math.max(before('video'), before('audio'));
+    const erased = await deletion.expire(deviceId, recorded, nowUs);
+    const snapshots = await deletion.expireSnapshots(deviceId, before('snapshot'), nowUs);
+    let events = 0;
+    for (const scope of new Set(Object.values(EVENT_SCOPES))) {
+      const kinds = EVENT_KINDS.filter((kind) => EVENT_SCOPES[kind] === scope);
+      events += await deletion.expireEvents(deviceId, kinds, before(scope), nowUs);
+    }
+    const logBatches = await logs.expire(deviceId, before('device_log'));
+    const tellings = await told.expire(deviceId, before('device_info'));
+    return { erased, snapshots, events, logBatches, tellings };
   }
 }

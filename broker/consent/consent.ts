@@ -3,6 +3,7 @@
 import { type KeyObject, randomUUID } from 'node:crypto';
 import { LenscapError } from '../../proto/errors.ts';
 import { signGrant } from '../../proto/grant.ts';
+import type { InfoField } from '../../proto/info.ts';
 import { type GrantedSince, SCOPES, type Scope } from '../../proto/scopes.ts';
 import { isState, MAY, nextState } from '../fleet/states.ts';
 import type {
@@ -15,6 +16,7 @@ import type {
 } from '../store/consent-rows.ts';
 import type { DeviceRow, Devices } from '../store/devices.ts';
 import type { ConsentGate } from './gate.ts';
+import { infoParts, staying } from './info-parts.ts';
 import { type LedgerEvent, type LedgerRecord, ledgerRow, parseRecord } from './ledger.ts';
 import { type Policy, parsePolicy, type ScopePolicy, widens } from './policy.ts';
 
@@ -42,6 +44,8 @@ type Draft = Pick<LedgerRecord, 'event' | 'scopes' | 'policy'> & Pick<NextRecord
 
 export class Consent {
   readonly #deps: ConsentDeps;
+  /** By policy, for what grants device information; published texts never change. */
+  readonly #parts = new Map<string, readonly InfoField[]>();
 
   constructor(deps: ConsentDeps) {
     this.#deps = deps;
@@ -152,21 +156,35 @@ export class Consent {
    * to and the one in force, since a later text never lengthens what was promised before.
    */
   async retentionDays(deviceId: string): Promise<number> {
+    const { video, audio } = await this.retention(deviceId);
+    return Math.min(video, audio);
+  }
+
+  /** The same for each kind of data. */
+  async retention(deviceId: string): Promise<Readonly<Record<Scope, number>>> {
     const agreed = (await this.log(deviceId)).flatMap(({ policy }) => policy?.sha256 ?? []);
     const policies = [(await this.policy()).document];
     for (const sha256 of new Set(agreed)) {
       const row = await this.#deps.rows.policyByHash(sha256);
       if (row) policies.push(parsePolicy(row.document, 'policy').document);
     }
-    return Math.min(
-      ...policies.flatMap(({ scopes }) => [scopes.video.retentionDays, scopes.audio.retentionDays]),
-    );
+    const days = (scope: Scope): number =>
+      Math.min(...policies.map(({ scopes }) => scopes[scope].retentionDays));
+    return {
+      video: days('video'),
+      audio: days('audio'),
+      snapshot: days('snapshot'),
+      live: days('live'),
+      device_info: days('device_info'),
+      device_log: days('device_log'),
+      location: days('location'),
+    };
   }
 
   /** Payload of down/grant: what is in force for a device, signed. */
   async signedGrant(deviceId: string): Promise<Uint8Array> {
     const { epoch, granted, record } = (await this.#deps.rows.inForce(deviceId)) ?? NOTHING;
-    const sha256 = record === null ? '' : (parseRecord({ record }).policy?.sha256 ?? '');
+    const sha256 = policyOf(record);
     return signGrant(
       {
         deviceId,
@@ -175,9 +193,28 @@ export class Consent {
         policySha256: Buffer.from(sha256, 'hex'),
         issuedAtUs: this.#deps.nowUs(),
         leaseS: this.#deps.leaseS,
+        infoFields: await this.#infoParts(granted, sha256),
       },
       this.#deps.key,
     );
+  }
+
+  /** What may be known of the device itself, and the epoch whose consent that is. */
+  async infoInForce(
+    deviceId: string,
+  ): Promise<{ readonly epoch: number; readonly parts: readonly InfoField[] }> {
+    const { epoch, granted, record } = (await this.#deps.rows.inForce(deviceId)) ?? NOTHING;
+    return { epoch, parts: await this.#infoParts(granted, policyOf(record)) };
+  }
+
+  async #infoParts(granted: GrantedSince, sha256: string): Promise<readonly InfoField[]> {
+    if (!granted.has('device_info')) return [];
+    const known = this.#parts.get(sha256);
+    if (known) return known;
+    const row = await this.#deps.rows.policyByHash(sha256);
+    const parts = infoParts({ scopes: [...granted.keys()], policy: { sha256 } }, row ? [row] : []);
+    this.#parts.set(sha256, parts);
+    return parts;
   }
 
   /** Loads what is granted of a device into the gate, e.g. when it connects. */
@@ -225,7 +262,10 @@ export class Consent {
       at: new Date(this.#deps.nowUs() / 1000).toISOString(),
     };
     const row = ledgerRow(record, standing.lastHash, this.#deps.key);
-    return { row, scopes: record.scopes, state };
+    const { last, policies } = standing;
+    const before = last ? infoParts(parseRecord(last), policies) : [];
+    const told = staying(before, infoParts(record, policies));
+    return { row, scopes: record.scopes, told, state };
   }
 
   #consented(state: string): NextRecord['state'] {
@@ -236,6 +276,11 @@ export class Consent {
       ? undefined
       : { state: next, state_at_us: this.#deps.nowUs(), state_reason: null };
   }
+}
+
+/** Hash of the policy that a record is under; empty when there is none. */
+function policyOf(record: string | null): string {
+  return record === null ? '' : (parseRecord({ record }).policy?.sha256 ?? '');
 }
 
 function draft(event: LedgerEvent, scopes: readonly Scope[], row: PolicyRow): Draft {

@@ -124,6 +124,9 @@ export class Lifecycle {
     await this.#deps.consent.endIn(rows.consent, device, 'RELEASED', by);
     await rows.claims.cancelOfDevice(device.device_id, nowUs);
     await rows.boards.free(device.device_id);
+    // The next owner's camera is another device; what this one was to be like is nobody's any more.
+    await rows.config.erase(device.device_id);
+    await rows.labels.erase(device.device_id);
   }
 }
 

@@ -1,7 +1,6 @@
 // The first row of a device: nothing granted, nothing seen, and a random id that is never used again.
 import type { DeviceRow } from '../store/devices.ts';
 import { newDeviceId } from '../store/ids.ts';
-import { NO_DEVICE_INFO } from '../store/schema.ts';
 import type { State } from './states.ts';
 
 export function newDevice(request: {
@@ -25,6 +24,5 @@ export function newDevice(request: {
     state_reason: null,
     released_at_us: null,
     serial: request.serial,
-    ...NO_DEVICE_INFO,
   };
 }

@@ -4,9 +4,11 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import { STATES } from '../fleet/states.ts';
 import type { Census, Overview } from '../store/overview.ts';
 import type { Figures } from './figures.ts';
+import type { FleetFigures, FleetVitals } from './fleet-vitals.ts';
 
 export interface ExpositionDeps {
-  readonly overview: Pick<Overview, 'census'>;
+  readonly overview: Pick<Overview, 'census' | 'wantedVersions'>;
+  readonly fleet: Pick<FleetVitals, 'figures'>;
   /** Wrong proofs after which a setup code is void. */
   readonly claimFailures: number;
   readonly figures: () => Figures;
@@ -42,11 +44,13 @@ export class Exposition {
   }
 
   async #read(): Promise<string> {
-    const { overview, claimFailures, figures, nowUs } = this.#deps;
+    const { overview, fleet, claimFailures, figures, nowUs } = this.#deps;
     const census = await overview.census(nowUs(), claimFailures);
+    const told = fleet.figures(await overview.wantedVersions());
     this.#registry.clear();
     this.#stored(census);
     this.#come(figures());
+    this.#told(told);
     this.#process();
     return this.#registry.metrics();
   }
@@ -81,6 +85,38 @@ export class Exposition {
       'result',
       claims,
     );
+  }
+
+  #told(fleet: FleetFigures): void {
+    const { gauges, totals } = fleet;
+    const connected = 'of connected devices';
+    this.#gauge('lenscap_fleet_reporting', 'Connected devices that share health.', fleet.reporting);
+    for (const [name, label, what, values] of [
+      ['temperature', 'celsius', 'hottest sensor', gauges.celsius],
+      ['memory_available', 'percent', 'memory to spare', gauges.memoryAvailablePercent],
+      ['cpu', 'percent', 'processor in use', gauges.cpuPercent],
+      ['flash_wear', 'percent', 'life of the flash used up', gauges.flashWearPercent],
+      ['clock_offset', 'ms', 'clock less that of the server, either way', gauges.clockOffsetMs],
+      ['round_trip', 'ms', 'round trip of a small message', gauges.roundTripMs],
+    ] as const)
+      this.#gauges(`lenscap_fleet_${name}`, `Count ${connected}, by ${what}.`, label, values);
+    if (fleet.maxCelsius !== null)
+      this.#gauge('lenscap_fleet_temperature_max_celsius', 'The hottest.', fleet.maxCelsius);
+    this.#gauges('lenscap_fleet_spools', 'Where what waits is kept.', 'state', fleet.spools);
+    this.#gauge('lenscap_fleet_spool_items', `What waits on all ${connected}.`, fleet.spoolItems);
+    this.#gauge('lenscap_fleet_spool_bytes', `Bytes ${connected} that wait.`, fleet.spoolBytes);
+    this.#gauges(
+      'lenscap_fleet_configurations',
+      `Count ${connected}, by what became of the configuration; drift: another one is in force.`,
+      'state',
+      fleet.configurations,
+    );
+    for (const [name, count] of [
+      ['frames_captured', totals.framesCaptured],
+      ['frames_dropped', totals.framesDropped],
+      ['connections_lost', totals.connectionsLost],
+    ] as const)
+      this.#counter(`lenscap_fleet_${name}_total`, 'As devices tell that share health.', count);
   }
 
   #process(): void {

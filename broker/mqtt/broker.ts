@@ -99,6 +99,11 @@ export class Broker {
     return this.#sessions.connected();
   }
 
+  /** Sends a device a command, if it is connected; whether it was. */
+  command(deviceId: string, payload: Uint8Array): Promise<boolean> {
+    return this.#sessions.command(deviceId, payload);
+  }
+
   /** After a change of one device: cuts it off when it is admitted no more, else tells it. */
   recheck(deviceId: string): Promise<void> {
     return this.#sessions.recheck(deviceId);
@@ -107,6 +112,11 @@ export class Broker {
   /** The same for all, after changes by another process. */
   recheckAll(): Promise<void> {
     return this.#sessions.recheckAll();
+  }
+
+  /** Tells a device the configuration that is wanted, if it is connected. */
+  tellConfiguration(deviceId: string): Promise<void> {
+    return this.#sessions.tellConfiguration(deviceId);
   }
 
   /** Tells every connected device what is in force, which renews their leases. */

@@ -7,6 +7,7 @@ import { type DownNoun, downTopic } from '../../proto/topics.ts';
 import type { Sender } from '../collector/collector.ts';
 import type { Actor, Consent } from '../consent/consent.ts';
 import type { Admission, Certificates } from '../fleet/certificates.ts';
+import type { Configuration } from '../fleet/configuration.ts';
 import type { DeviceRow } from '../store/devices.ts';
 import { instanceOf, type Refused, refused, whyStranger } from './authorize.ts';
 import type { Guard } from './guard.ts';
@@ -33,11 +34,16 @@ export interface Session extends Sender {
   admittedAs: Standing['kind'];
   /** It said that it forgets everything; its certificate may end before that is acknowledged. */
   isLeaving: boolean;
+  /** It has subscribed to what it is to hear. */
+  isListening: boolean;
+  /** The highest version of its configuration that it was told. */
+  toldVersion: number;
 }
 
 export interface SessionsDeps extends LastSeenDeps {
   readonly consent: Pick<Consent, 'load' | 'signedGrant'>;
   readonly certificates: Pick<Certificates, 'check' | 'used' | 'twin'>;
+  readonly configuration: Pick<Configuration, 'signed'>;
   readonly lifecycle: {
     suspend(device: DeviceRow, reason: 'clone', by: Actor): Promise<void>;
     signedRelease(deviceId: string): Promise<Uint8Array>;
@@ -139,6 +145,26 @@ export class Sessions {
       ? await this.#deps.lifecycle.signedRelease(deviceId)
       : await this.#deps.consent.signedGrant(deviceId);
     for (const { client } of sessions) await send(client, downTopic(deviceId, noun), payload);
+    await this.tellConfiguration(deviceId);
+  }
+
+  /** Sends a device the configuration that is wanted, unless it was told it on this connection. */
+  async tellConfiguration(deviceId: string): Promise<void> {
+    for (const session of this.#of(deviceId))
+      if (session.isListening && session.admittedAs === 'device')
+        await this.#tellVersion(session).catch((err: unknown) =>
+          // It goes on with the one that it has.
+          this.#deps.log.error({ err, deviceId }, 'its configuration was not told'),
+        );
+  }
+
+  /** Sends a device a command, if it is connected and still its owner's; whether it was. */
+  async command(deviceId: string, payload: Uint8Array): Promise<boolean> {
+    const open = this.#of(deviceId).filter(
+      ({ client, admittedAs }) => client.connected && admittedAs === 'device',
+    );
+    for (const { client } of open) await send(client, downTopic(deviceId, 'command'), payload);
+    return open.length > 0;
   }
 
   /** Tells every connected device, which renews their leases. Waits for none: one may not read. */
@@ -154,6 +180,8 @@ export class Sessions {
     const session = this.#sessions.get(client);
     const awaited = session?.admittedAs === 'farewell' ? 'release' : 'grant';
     if (!session || !nouns.includes(awaited)) return;
+    session.isListening = true;
+    session.toldVersion = 0;
     this.tell(session.deviceId).catch((err: unknown) => {
       this.#deps.log.error({ err, deviceId: session.deviceId }, `the ${awaited} was not sent`);
       session.guard.destroy();
@@ -180,6 +208,13 @@ export class Sessions {
     await this.#each([...this.#sessions.values()], (session) => this.#recheck(session));
     await this.#each([...this.#ofDevice.keys()], (deviceId) => this.#deps.consent.load(deviceId));
     this.tellAll();
+  }
+
+  async #tellVersion(session: Session): Promise<void> {
+    const wanted = await this.#deps.configuration.signed(session, session.toldVersion);
+    if (!wanted || wanted.version <= session.toldVersion) return;
+    session.toldVersion = wanted.version;
+    await send(session.client, downTopic(session.deviceId, 'config'), wanted.payload);
   }
 
   async #each<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
@@ -231,7 +266,8 @@ export class Sessions {
   #add(client: Client, { guard, peer }: Arrival, { kind, certificate, device }: Standing): Session {
     const session: Session = {
       ...{ deviceId: device.device_id, accountId: device.account_id, client, guard, peer },
-      ...{ certificateEndUs: certificate.not_after_us, admittedAs: kind, isLeaving: false },
+      ...{ certificateEndUs: certificate.not_after_us, admittedAs: kind },
+      ...{ isLeaving: false, isListening: false, toldVersion: 0 },
     };
     this.#sessions.set(client, session);
     const others = this.#ofDevice.get(session.deviceId) ?? new Set();

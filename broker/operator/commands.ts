@@ -1,7 +1,7 @@
 // The operator's verbs about devices and boards, as a command line.
 import type { Command } from 'commander';
-import { type Installation, readServerConfig } from '../installation.ts';
-import { addDevice, withInstallation } from '../operator.ts';
+import { readServerConfig } from '../installation.ts';
+import { addDevice } from '../operator.ts';
 import { type BoardListing, enrollBoards, labelOf, listBoards } from './boards.ts';
 import {
   type DeviceListing,
@@ -11,33 +11,10 @@ import {
   showDevice,
   suspendDevice,
 } from './devices.ts';
+import { labelVerb } from './rollout-commands.ts';
+import { type AsJson, type Common, opened, type Print, verb } from './verb.ts';
 
-/** Options of every verb. */
-export interface Common {
-  readonly data: string;
-  readonly config?: string;
-}
-interface AsJson extends Common {
-  readonly json?: true;
-}
-
-type Print = (line: string) => void;
-
-/** A command with the options of every verb. */
-export function verb(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .description(description)
-    .requiredOption('--data <dir>', 'data folder; made on first use')
-    .option('--config <file>', 'configuration; default: config.json in the data folder');
-}
-
-async function opened<T>(
-  { data, config: file }: Common,
-  use: (house: Installation) => Promise<T>,
-): Promise<T> {
-  return withInstallation(data, await readServerConfig(data, file), use);
-}
+export { type Common, verb } from './verb.ts';
 
 export function deviceVerbs(program: Command, print: Print): void {
   const device = program.command('device').description('cameras');
@@ -73,6 +50,7 @@ export function deviceVerbs(program: Command, print: Print): void {
       else for (const line of linesOf(found)) print(line);
     });
   stateVerbs(device, print);
+  labelVerb(device, print);
 }
 
 function stateVerbs(device: Command, print: Print): void {

@@ -3,6 +3,8 @@ import { LenscapError } from '../../proto/errors.ts';
 import type { Installation } from '../installation.ts';
 import type { DeviceRow } from '../store/devices.ts';
 import { Overview } from '../store/overview.ts';
+import type { Store } from '../store/store.ts';
+import { NOTHING_TOLD, type ToldOfDevice } from '../store/told.ts';
 import { connectedDevices } from './presence.ts';
 
 const BY = { actor: 'operator' } as const;
@@ -38,7 +40,7 @@ export interface DeviceListing {
 export async function listDevices({ store, folder }: Installation): Promise<DeviceListing[]> {
   const connected = await connectedDevices(folder);
   const ends = await new Overview(store.index).certificateEnds();
-  return (await store.devices.all()).map((device) => ({
+  const listing = (device: DeviceRow & { email: string }, told: ToldOfDevice): DeviceListing => ({
     deviceId: device.device_id,
     name: device.name,
     account: device.email,
@@ -49,15 +51,17 @@ export async function listDevices({ store, folder }: Installation): Promise<Devi
     connected: connected?.has(device.device_id) ?? null,
     lastSeenAt: isoOrNull(device.last_seen_at_us),
     certificateEnd: isoOrNull(ends.get(device.device_id) ?? null),
-    agentVersion: device.agent_version,
-    spool: spoolOf(device),
+    agentVersion: told.info?.message.agentVersion ?? null,
+    spool: told.health?.message.spool ?? null,
     releasedAt: isoOrNull(device.released_at_us),
-  }));
+  });
+  const devices = await store.devices.all();
+  return Promise.all(devices.map(async (device) => listing(device, await toldOf(store, device))));
 }
 
-function spoolOf(device: DeviceRow): DeviceListing['spool'] {
-  const { spool_state: state, spool_code: code, spool_items, spool_bytes } = device;
-  return state === null ? null : { state, code, items: spool_items ?? 0, bytes: spool_bytes ?? 0 };
+/** One that cannot be opened does not hide the others. */
+async function toldOf({ told }: Store, device: DeviceRow): Promise<ToldOfDevice> {
+  return told.of(device).catch(() => NOTHING_TOLD);
 }
 
 /** @throws NOT_FOUND. */

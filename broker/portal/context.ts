@@ -5,6 +5,7 @@ import { LenscapError } from '../../proto/errors.ts';
 import type { ServerConfig } from '../../proto/server-config.ts';
 import type { Consent } from '../consent/consent.ts';
 import type { Claims } from '../fleet/claims.ts';
+import type { Configuration } from '../fleet/configuration.ts';
 import type { Lifecycle } from '../fleet/lifecycle.ts';
 import type { DeviceRow } from '../store/devices.ts';
 import type { Overview } from '../store/overview.ts';
@@ -21,9 +22,12 @@ export interface Context {
   readonly claims: Pick<Claims, 'create' | 'list' | 'cancel' | 'claimBoard'>;
   readonly claimLimits: Pick<ServerConfig['claims'], 'failures' | 'maxOpen'>;
   readonly lifecycle: Pick<Lifecycle, 'release' | 'revoke'>;
+  readonly configuration: Configuration;
   readonly overview: Overview;
   readonly nowUs: () => number;
   readonly isConnected: (deviceId: string) => boolean;
+  /** Sends a command to a camera; false when it is not connected. */
+  readonly command: (deviceId: string, payload: Uint8Array) => Promise<boolean>;
   readonly logins: Logins;
   readonly recordings: Recordings;
   /** Address by which owners reach the API, without a slash at its end. */

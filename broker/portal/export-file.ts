@@ -2,7 +2,9 @@
 // stream and the length, then segment after segment. Never more than one segment in memory.
 import { LenscapError } from '../../proto/errors.ts';
 import type { DeviceRow } from '../store/devices.ts';
+import type { EventRow, EventRows } from '../store/event-rows.ts';
 import type { GapRow, MediaRows, SegmentRow, Span } from '../store/media-rows.ts';
+import type { SnapshotRow, SnapshotRows } from '../store/snapshot-rows.ts';
 import { ExportPlan, type Opener } from './export-plan.ts';
 import { rewriteSegment } from './mp4/fragment.ts';
 import { mergeInits, type TrackMap } from './mp4/init.ts';
@@ -14,6 +16,8 @@ export const MAX_EXPORT_SEGMENTS = 200_000;
 
 /** Bounds the length of a manifest as well; a camera whose source comes and goes has thousands. */
 const MAX_EXPORT_GAPS = 50_000;
+/** Events, and snapshots, of one manifest. */
+const MAX_HAPPENINGS = 50_000;
 
 export interface ExportRequest {
   readonly device: DeviceRow;
@@ -52,6 +56,32 @@ export async function exportGaps(
       `more than ${MAX_EXPORT_GAPS} gaps at once; export the time in parts`,
     );
   return gaps;
+}
+
+/** Every event of an export. @throws REQUEST_INVALID when there are too many. */
+export async function exportEvents(
+  events: Pick<EventRows, 'list'>,
+  { span, asOfUs }: ExportRequest,
+): Promise<EventRow[]> {
+  return notTooMany('events', await events.list(span, MAX_HAPPENINGS + 1, { asOfUs }));
+}
+
+/** Every snapshot of an export; the pictures are taken along one by one. @throws REQUEST_INVALID. */
+export async function exportSnapshots(
+  snapshots: Pick<SnapshotRows, 'list'>,
+  { span, asOfUs }: ExportRequest,
+): Promise<SnapshotRow[]> {
+  const rows = await snapshots.list(span, MAX_HAPPENINGS + 1, undefined, asOfUs);
+  return notTooMany('snapshots', rows);
+}
+
+function notTooMany<T>(what: string, rows: T[]): T[] {
+  if (rows.length > MAX_HAPPENINGS)
+    throw new LenscapError(
+      'REQUEST_INVALID',
+      `more than ${MAX_HAPPENINGS} ${what} at once; export the time in parts`,
+    );
+  return rows;
 }
 
 /** Opens segments and inits of one device for a plan; keeps the last two segments read. */

@@ -11,6 +11,7 @@ import { LenscapError } from '../../proto/errors.ts';
 import type { ServerConfig } from '../../proto/server-config.ts';
 import type { Consent } from '../consent/consent.ts';
 import type { Claims } from '../fleet/claims.ts';
+import type { Configuration } from '../fleet/configuration.ts';
 import type { Lifecycle } from '../fleet/lifecycle.ts';
 import { Overview } from '../store/overview.ts';
 import type { Store } from '../store/store.ts';
@@ -18,14 +19,20 @@ import { answers, type Context, OPEN, WHO } from './context.ts';
 import { answerErrors } from './error-answers.ts';
 import { type LoggedIn, Logins } from './logins.ts';
 import { Recordings } from './recordings.ts';
+import { alertRoutes } from './routes/alerts.ts';
 import { claimRoutes } from './routes/claims.ts';
+import { configRoutes } from './routes/config.ts';
 import { consentRoutes } from './routes/consent.ts';
+import { deviceInfoRoutes } from './routes/device-info.ts';
 import { deviceRoutes } from './routes/devices.ts';
+import { eventRoutes } from './routes/events.ts';
 import { exportRoutes } from './routes/export.ts';
 import { lifecycleRoutes } from './routes/lifecycle.ts';
 import { loginRoutes } from './routes/login.ts';
+import { logRoutes } from './routes/logs.ts';
 import { playRoutes } from './routes/play.ts';
 import { segmentRoutes } from './routes/segments.ts';
+import { snapshotRoutes } from './routes/snapshots.ts';
 import { timelineRoutes } from './routes/timeline.ts';
 import { object } from './schemas.ts';
 
@@ -38,10 +45,13 @@ export interface PortalDeps {
   readonly claims: Pick<Claims, 'create' | 'list' | 'cancel' | 'claimBoard'>;
   readonly claimLimits: Pick<ServerConfig['claims'], 'failures' | 'maxOpen'>;
   readonly lifecycle: Pick<Lifecycle, 'release' | 'revoke'>;
+  readonly configuration: Configuration;
   /** Wall time, microseconds since 1970. */
   readonly nowUs: () => number;
   readonly log: Logger;
   readonly isConnected: (deviceId: string) => boolean;
+  /** Sends a command to a camera; false when it is not connected. */
+  readonly command: (deviceId: string, payload: Uint8Array) => Promise<boolean>;
 }
 
 declare module 'fastify' {
@@ -162,11 +172,17 @@ function guard(app: FastifyInstance, logins: Logins): void {
 function routes(app: FastifyInstance, context: Context): void {
   loginRoutes(app, context);
   deviceRoutes(app, context);
+  deviceInfoRoutes(app, context);
   lifecycleRoutes(app, context);
   claimRoutes(app, context);
   consentRoutes(app, context);
+  configRoutes(app, context);
   segmentRoutes(app, context);
   timelineRoutes(app, context);
+  eventRoutes(app, context);
+  alertRoutes(app, context);
+  snapshotRoutes(app, context);
+  logRoutes(app, context);
   playRoutes(app, context);
   exportRoutes(app, context);
   app.get(

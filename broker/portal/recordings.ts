@@ -3,9 +3,10 @@
 import { createHash } from 'node:crypto';
 import { LenscapError } from '../../proto/errors.ts';
 import type { DeviceRow } from '../store/devices.ts';
-import { initIdentity, segmentIdentity } from '../store/identities.ts';
+import { initIdentity, segmentIdentity, snapshotIdentity } from '../store/identities.ts';
 import type { SegmentRow, Span, StreamRow } from '../store/media-rows.ts';
 import { unseal } from '../store/seal.ts';
+import type { SnapshotRow } from '../store/snapshot-rows.ts';
 import type { Store } from '../store/store.ts';
 
 const PAGE = 1000;
@@ -14,9 +15,9 @@ const PAGE = 1000;
 export type Position = Pick<SegmentRow, 'start_at_us' | 'stream_id' | 'sequence'>;
 
 export class Recordings {
-  readonly #store: Pick<Store, 'blobs' | 'keys' | 'media'>;
+  readonly #store: Pick<Store, 'blobs' | 'keys' | 'media' | 'snapshots'>;
 
-  constructor(store: Pick<Store, 'blobs' | 'keys' | 'media'>) {
+  constructor(store: Pick<Store, 'blobs' | 'keys' | 'media' | 'snapshots'>) {
     this.#store = store;
   }
 
@@ -65,6 +66,21 @@ export class Recordings {
     } catch (error) {
       const { device_id, stream_id, sequence } = row;
       if (await this.#store.media.segment(device_id, stream_id, sequence)) throw error;
+      throw new LenscapError('NOT_FOUND', name, { cause: error });
+    }
+  }
+
+  /** JPEG of a snapshot. @throws NOT_FOUND when it was deleted meanwhile, STORE_CORRUPT. */
+  async picture(device: DeviceRow, row: SnapshotRow): Promise<Buffer> {
+    const key = await this.#store.keys.account(device.account_id);
+    const name = `snapshot ${row.snapshot_id}`;
+    try {
+      const sealed = await this.#store.blobs.read(row.blob_id);
+      const picture = unseal(key, snapshotIdentity(device.account_id, row), sealed);
+      checkSha256(name, picture, row.sha256);
+      return picture;
+    } catch (error) {
+      if (await this.#store.snapshots.byId(row.device_id, row.snapshot_id)) throw error;
       throw new LenscapError('NOT_FOUND', name, { cause: error });
     }
   }

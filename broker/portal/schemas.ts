@@ -1,5 +1,7 @@
 // JSON schemas of the owner's API: what requests are held to and what the OpenAPI document says.
+import { EVENT_KINDS } from '../../proto/event.ts';
 import { SCOPES } from '../../proto/scopes.ts';
+import { SNAPSHOT_CAUSES } from '../../proto/snapshot.ts';
 import type { Schema } from '../../proto/validate.ts';
 import { KINDS } from './time-account.ts';
 
@@ -90,6 +92,41 @@ const pieceFields = {
 };
 export const segment = object({ ...pieceFields, receivedAt: at });
 
+const id = { ...text('Id, hex.', 32), pattern: '^[0-9a-f]{32}$' };
+export const snapshotId = { ...id, description: 'Snapshot id, hex.' };
+export const eventKind = { type: 'string', enum: [...EVENT_KINDS] } as const;
+
+export const event = object({
+  eventId: id,
+  kind: { ...eventKind, description: 'What happened.' },
+  startAt: at,
+  startAtUs: atUs,
+  durationUs: integer('Microseconds; 0 = a moment, or it lasts.'),
+  lasts: { type: 'boolean', description: 'It had not ended when it was last told.' },
+  peak: integer('The strongest: motion percent of the picture, sound dB below full scale; else 0.'),
+  code: orNull(text('Error behind it, if there was one.')),
+  detail: text('For people.'),
+  alert: { type: 'boolean', description: 'Of a kind that you wanted to be alerted of.' },
+  epoch: integer('Consent epoch under which it happened.'),
+  ...timeFields,
+  receivedAt: at,
+});
+
+export const snapshot = object({
+  snapshotId,
+  startAt: { ...at, description: 'When it was taken; ISO 8601, UTC.' },
+  startAtUs: atUs,
+  cause: { type: 'string', enum: [...SNAPSHOT_CAUSES], description: 'Why it was taken.' },
+  causeId: orNull(text('The request or event behind it.', 32)),
+  width: integer('Pixels.'),
+  height: integer('Pixels.'),
+  bytes: integer('Of the JPEG.'),
+  sha256,
+  epoch: integer('Consent epoch under which it was taken.'),
+  ...timeFields,
+  receivedAt: at,
+});
+
 export const policyReference = orNull(
   object({ version: integer('Of the policy.'), language: text('BCP 47.'), sha256 }),
 );
@@ -149,6 +186,8 @@ export const manifest = object({
     'Places in the file where time without pictures was closed up.',
   ),
   gaps: list(gap, 'Stretches that the camera reported as not recorded.'),
+  events: list(event, 'What happened in that time.'),
+  snapshots: list(snapshot, 'Pictures taken in that time; each is got by its id.'),
   account: { ...account, description: 'What became of every second of the time asked for.' },
   consent: list(
     { type: 'object', additionalProperties: true },

@@ -5,7 +5,8 @@ import type { GapReason } from '../../proto/gap.ts';
 /**
  * `recorded`: there are pictures. `ahead`: later than now. `deleted`: by the owner, or (reason
  * `retention`) since it is over its time. `not_consented`: nothing may be captured. `lost`: captured,
- * and gone. `not_running`: not captured; without a reason nothing is known of it.
+ * and gone. `not_running`: not captured; without a reason nothing is known of it. `idle`: the camera
+ * ran, and by its settings recording was not wanted.
  */
 export const KINDS = [
   'recorded',
@@ -14,6 +15,7 @@ export const KINDS = [
   'not_consented',
   'lost',
   'not_running',
+  'idle',
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
@@ -36,23 +38,26 @@ export interface Known {
 export const RETENTION = 'retention';
 export const UNHEARD = 'unheard';
 
-const LOST: Readonly<Record<GapReason, boolean>> = {
-  spool_full: true,
-  spool_expired: true,
-  spool_damaged: true,
-  refused: true,
-  store_lost: true,
-  source_lost: false,
-  source_stalled: false,
-  capture_crashed: false,
-  capture_restarted: false,
-  agent_stopped: false,
-  lease_expired: false,
+const KIND_OF: Readonly<Record<GapReason, Kind>> = {
+  spool_full: 'lost',
+  spool_expired: 'lost',
+  spool_damaged: 'lost',
+  refused: 'lost',
+  store_lost: 'lost',
+  source_lost: 'not_running',
+  source_stalled: 'not_running',
+  capture_crashed: 'not_running',
+  capture_restarted: 'not_running',
+  agent_stopped: 'not_running',
+  lease_expired: 'not_running',
+  no_motion: 'idle',
+  not_wanted: 'idle',
 };
+const KINDS_OF_GAPS: ReadonlyMap<string, Kind> = new Map(Object.entries(KIND_OF));
 
-/** Whether a gap is of pictures that there were. */
+/** Whether a gap is of pictures that there were, or that were wanted at all. */
 export function kindOfGap(reason: string): Kind {
-  return new Map(Object.entries(LOST)).get(reason) ? 'lost' : 'not_running';
+  return KINDS_OF_GAPS.get(reason) ?? 'not_running';
 }
 
 /** Gathers what is known, in order of `fromUs`, and divides the time by it. */
@@ -123,6 +128,7 @@ export function totalsOf(stretches: readonly Stretch[]): Record<Kind, number> {
     not_consented: 0,
     lost: 0,
     not_running: 0,
+    idle: 0,
   };
   for (const { kind, fromUs, toUs } of stretches) totals[kind] += toUs - fromUs;
   return totals;

@@ -1,13 +1,22 @@
 // Where a recording is not continuous, and why. Pure: over rows in order of time.
 import type { GapRow, SegmentRow } from '../store/media-rows.ts';
 
-/** Rows whose decode times follow on each other. */
+/** What rounding and a track that lags may leave between two pieces; a pause is longer. */
+const PAUSE_US = 1_000_000;
+
+/** Rows whose decode times follow on each other. Where recording paused, only their numbers do. */
 export function isContinued(before: SegmentRow, next: SegmentRow): boolean {
+  const betweenUs = next.decode_start_us - (before.decode_start_us + before.duration_us);
+  return isNext(before, next) && Math.abs(betweenUs) <= PAUSE_US;
+}
+
+function isNext(before: SegmentRow, next: SegmentRow): boolean {
   return before.stream_id === next.stream_id && before.sequence + 1 === next.sequence;
 }
 
 export interface Break {
-  readonly kind: 'stream_changed' | 'pieces_missing';
+  /** `paused`: nothing was recorded in between, and no piece is missing. */
+  readonly kind: 'stream_changed' | 'pieces_missing' | 'paused';
   /** Wall time without pictures, [fromUs, toUs); the same twice when nothing is missing. */
   readonly fromUs: number;
   readonly toUs: number;
@@ -19,6 +28,11 @@ export interface Break {
     readonly first: number;
     readonly last: number;
   }[];
+}
+
+function kindOf(before: SegmentRow, next: SegmentRow): Break['kind'] {
+  if (isNext(before, next)) return 'paused';
+  return before.stream_id === next.stream_id ? 'pieces_missing' : 'stream_changed';
 }
 
 /** What lies between two rows that do not continue each other. */
@@ -33,7 +47,7 @@ export function breakBetween(before: SegmentRow, next: SegmentRow, gaps: GapReas
         ? [{ streamId: next.stream_id, first: 0, last: next.sequence - 1 }]
         : [];
   return {
-    kind: isSame ? 'pieces_missing' : 'stream_changed',
+    kind: kindOf(before, next),
     fromUs,
     toUs,
     reasons: gaps.within(fromUs, toUs),

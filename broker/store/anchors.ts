@@ -1,7 +1,8 @@
-// Which wall time the monotonic time of a boot is. Streams, segments and gaps of a boot are placed by
+// Which wall time the monotonic time of a boot is. All that is stored of a boot is placed by
 // its anchor, those stored before it and those to come.
 // INVARIANT: start_at_us - corrected_us is what the camera said, so placing anew is always right.
 import { type RawBuilder, sql, type Transaction } from 'kysely';
+import type { Scope } from '../../proto/scopes.ts';
 import type { Index, Tables } from './schema.ts';
 
 export type AnchorRow = Tables['anchors'];
@@ -14,6 +15,8 @@ const SAME_US = 100_000;
 const ON_THE_WAY_US = 10_000_000;
 /** As far as devices may say, and a duration can be added. */
 const LATEST_US = 2 ** 52;
+/** Kinds of data that have a time, which an anchor places. */
+export const PLACED_SCOPES: readonly Scope[] = ['video', 'audio', 'snapshot', 'device_info'];
 /** Boots of an outage in which power came and went; what waits of one that is forgotten stays unplaced. */
 export const MAX_BOOTS = 512;
 const DAY_US = 86_400_000_000;
@@ -60,9 +63,9 @@ export class Anchors {
   }
 
   /**
-   * Takes in the anchor of a boot and places all that is stored of it. Returns how many pieces and gaps
-   * changed their time. Dropped when the device has no consent record, so that nothing can be placed,
-   * or changes its mind too often.
+   * Takes in the anchor of a boot and places all that is stored of it. Returns how many
+   * pieces, gaps, events and snapshots changed their time. Dropped while nothing that is
+   * placed is granted, so that not even a boot is known, and when it changes its mind too often.
    */
   async note(anchor: AnchorRow): Promise<number> {
     const known = await this.#index
@@ -82,12 +85,13 @@ export class Anchors {
 
   #take(anchor: AnchorRow): Promise<number> {
     return this.#index.transaction().execute(async (trx) => {
-      const device = await trx
-        .selectFrom('devices')
-        .select('epoch')
+      const granted = await trx
+        .selectFrom('granted')
+        .select('scope')
         .where('device_id', '=', anchor.device_id)
+        .where('scope', 'in', PLACED_SCOPES)
         .executeTakeFirst();
-      if (!device || device.epoch === 0) return 0;
+      if (!granted) return 0;
       const { offset_us, source, at_us } = anchor;
       await trx
         .insertInto('anchors')
@@ -112,6 +116,8 @@ export class Anchors {
   }
 }
 
+const OF_BOOT = ['gaps', 'events', 'snapshots'] as const;
+
 /** The same as `placed`, for all that is stored of a boot. */
 async function place(
   trx: Transaction<Tables>,
@@ -124,13 +130,14 @@ async function place(
   await sql`update streams set time_estimated = 0 where ${ofBoot} and time_estimated = 1`.execute(
     trx,
   );
-  const segments = await move(trx, 'segments', ofStreams, offset_us);
-  return segments + (await move(trx, 'gaps', ofBoot, offset_us));
+  let moved = await move(trx, 'segments', ofStreams, offset_us);
+  for (const table of OF_BOOT) moved += await move(trx, table, ofBoot, offset_us);
+  return moved;
 }
 
 async function move(
   trx: Transaction<Tables>,
-  table: 'streams' | 'segments' | 'gaps',
+  table: 'streams' | 'segments' | (typeof OF_BOOT)[number],
   which: RawBuilder<unknown>,
   offsetUs: number,
 ): Promise<number> {
@@ -154,8 +161,20 @@ export async function pruneAnchors(index: Index, deviceId: string, nowUs: number
       at_us > ${nowUs - DAY_US}
       or at_us = (select max(at_us) from anchors where device_id = ${deviceId})
       or exists (select 1 from streams where device_id = ${deviceId} and boot_id = anchor.boot_id)
-      or exists (select 1 from gaps where device_id = ${deviceId} and boot_id = anchor.boot_id))
+      or exists (select 1 from gaps where device_id = ${deviceId} and boot_id = anchor.boot_id)
+      or exists (select 1 from events where device_id = ${deviceId} and boot_id = anchor.boot_id)
+      or exists (select 1 from snapshots where device_id = ${deviceId} and boot_id = anchor.boot_id))
     order by at_us desc limit ${MAX_BOOTS})`.execute(index);
+}
+
+/** Forgets anchors of boots of which nothing is stored: while nothing is granted, nothing is to come. */
+export async function forgetAnchors(index: Index, deviceId: string): Promise<void> {
+  const ofBoot = sql`device_id = ${deviceId} and boot_id = anchors.boot_id`;
+  await sql`delete from anchors where device_id = ${deviceId}
+    and not exists (select 1 from streams where ${ofBoot})
+    and not exists (select 1 from gaps where ${ofBoot})
+    and not exists (select 1 from events where ${ofBoot})
+    and not exists (select 1 from snapshots where ${ofBoot})`.execute(index);
 }
 
 interface OfStream {

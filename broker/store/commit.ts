@@ -5,23 +5,28 @@ import { sql, type Transaction } from 'kysely';
 import type { ErrorCode } from '../../proto/errors.ts';
 import { mayTakeIn, type Scope } from '../../proto/scopes.ts';
 import { readGranted } from './consent-rows.ts';
+import { putEvent } from './event-rows.ts';
 import { placeGroup } from './placing.ts';
 import type { Index, Tables } from './schema.ts';
+import { putSnapshot } from './snapshot-rows.ts';
 
 /** Something to be made visible, with what its consent is judged by. */
-export type Candidate =
-  | { readonly kind: 'stream'; readonly row: Tables['streams']; readonly scopes: readonly Scope[] }
-  | {
-      readonly kind: 'segment';
-      readonly row: Tables['segments'];
-      readonly scopes: readonly Scope[];
-    }
-  | { readonly kind: 'gap'; readonly row: Tables['gaps']; readonly scopes: readonly Scope[] };
+interface Of<Kind, Row> {
+  readonly kind: Kind;
+  readonly row: Row;
+  readonly scopes: readonly Scope[];
+}
+/** What stands for itself. */
+type Single =
+  | Of<'stream', Tables['streams']>
+  | Of<'gap', Tables['gaps']>
+  | Of<'event', Tables['events']>
+  | Of<'snapshot', Tables['snapshots']>;
+type Segment = Of<'segment', Tables['segments']>;
+export type Candidate = Single | Segment;
 
 /** `duplicate`: the very same was stored before; it is acknowledged and changes nothing. */
 export type Outcome = 'stored' | 'duplicate' | ErrorCode;
-
-type Segment = Extract<Candidate, { kind: 'segment' }>;
 
 /** Decides on a group and stores it. Outcomes are in the order of the group. */
 export function commit(index: Index, offered: readonly Candidate[]): Promise<Outcome[]> {
@@ -31,13 +36,25 @@ export function commit(index: Index, offered: readonly Candidate[]): Promise<Out
     for (const [candidate, code] of await refusals(trx, group)) outcomes.set(candidate, code);
     const open = group.filter((candidate) => !outcomes.has(candidate));
     for (const candidate of open)
-      if (candidate.kind === 'stream') outcomes.set(candidate, await putStream(trx, candidate.row));
-      else if (candidate.kind === 'gap') outcomes.set(candidate, await putGap(trx, candidate.row));
+      if (candidate.kind !== 'segment') outcomes.set(candidate, await put(trx, candidate));
     const segments = open.filter((candidate) => candidate.kind === 'segment');
     for (const [candidate, outcome] of await putSegments(trx, segments))
       outcomes.set(candidate, outcome);
     return group.map((candidate) => outcomes.get(candidate) ?? 'BUG');
   });
+}
+
+function put(trx: Transaction<Tables>, candidate: Single): Promise<Outcome> {
+  switch (candidate.kind) {
+    case 'stream':
+      return putStream(trx, candidate.row);
+    case 'gap':
+      return putGap(trx, candidate.row);
+    case 'event':
+      return putEvent(trx, candidate.row);
+    case 'snapshot':
+      return putSnapshot(trx, candidate.row);
+  }
 }
 
 /** What may not be taken in at all: by consent, or since the owner deleted that time. */
@@ -72,7 +89,7 @@ async function refusals(
   });
 }
 
-/** A segment that begins in a deleted range, or a gap that ends in it as well. */
+/** What begins in a deleted range; a gap only if it ends in it as well. */
 function isWithin(
   { kind, row }: Candidate,
   range: Pick<Tables['deleted_ranges'], 'device_id' | 'from_us' | 'to_us'>,

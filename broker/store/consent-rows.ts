@@ -2,8 +2,10 @@
 // granted scopes change in one transaction or not at all.
 import type { Kysely } from 'kysely';
 import { type GrantedSince, isScope, nextGranted, type Scope } from '../../proto/scopes.ts';
+import { forgetAnchors, PLACED_SCOPES } from './anchors.ts';
 import { Gathered } from './gathered.ts';
-import { type Index, NO_DEVICE_INFO, type Tables } from './schema.ts';
+import { forgetAnswers } from './rollout-rows.ts';
+import type { Index, Tables } from './schema.ts';
 
 export type LedgerRow = Tables['ledger'];
 export type PolicyRow = Tables['policies'];
@@ -33,6 +35,8 @@ export interface InForce {
 export interface NextRecord {
   readonly row: LedgerRow;
   readonly scopes: readonly Scope[];
+  /** Kinds of what the device told that may stay; without device_info none may. */
+  readonly told: readonly string[];
   /** The state that the device comes to with it; absent = it stays as it is. */
   readonly state?: Pick<Tables['devices'], 'state' | 'state_at_us' | 'state_reason'> | undefined;
 }
@@ -199,12 +203,9 @@ async function appendIn(
     .set({ epoch, ...next.state })
     .where('device_id', '=', deviceId)
     .execute();
-  if (!next.scopes.includes('device_info'))
-    await trx
-      .updateTable('devices')
-      .set(NO_DEVICE_INFO)
-      .where('device_id', '=', deviceId)
-      .execute();
+  await eraseTold(trx, deviceId, next.scopes.includes('device_info') ? next.told : []);
+  if (!next.scopes.some((scope) => PLACED_SCOPES.includes(scope)))
+    await forgetAnchors(trx, deviceId);
   await trx.deleteFrom('granted').where('device_id', '=', deviceId).execute();
   const granted = [...nextGranted(standing.granted, epoch, next.scopes)];
   if (granted.length > 0)
@@ -213,6 +214,13 @@ async function appendIn(
       .values(granted.map(([scope, since]) => grantedRow(deviceId, scope, since)))
       .execute();
   return true;
+}
+
+/** What consent covers no longer is erased with the record that says so. */
+async function eraseTold(trx: Index, deviceId: string, keep: readonly string[]): Promise<void> {
+  const all = trx.deleteFrom('told').where('device_id', '=', deviceId);
+  await (keep.length === 0 ? all : all.where('noun', 'not in', keep)).execute();
+  if (!keep.includes('reported')) await forgetAnswers(trx, deviceId);
 }
 
 async function readStanding(trx: Index, deviceId: string): Promise<Standing> {

@@ -1,7 +1,8 @@
 // Deletion is write-ahead: rows become tombstones in one transaction (from then on nobody sees the
 // segments, and a late upload of them is refused), then the files go, then the tombstones forget
-// them. `finish` at start-up completes what a crash interrupted.
+// them. Snapshots go the same way, by their id as stream with the number 0. `finish` at start-up completes what a crash interrupted.
 import { type RawBuilder, sql } from 'kysely';
+import type { EventKind } from '../../proto/event.ts';
 import { pruneAnchors } from './anchors.ts';
 import type { Blobs } from './blobs.ts';
 import type { Span } from './media-rows.ts';
@@ -25,7 +26,7 @@ export class Deletion {
     sequence: number,
     nowUs: number,
   ): Promise<boolean> {
-    const count = await this.#bury(
+    const count = await this.#burySegments(
       sql`device_id = ${deviceId} and stream_id = ${streamId} and sequence = ${sequence}`,
       nowUs,
       0,
@@ -35,23 +36,66 @@ export class Deletion {
   }
 
   /**
-   * Deletes every segment that begins in the span and every gap within, and refuses later uploads of
-   * that time. Returns how many segments were deleted now.
+   * Deletes every segment, snapshot and event that begins in the span and every gap within, and refuses
+   * later uploads of that time. Returns how many segments were deleted now.
    */
   async range({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
     // Not beyond now: what is recorded later was not meant.
     const closed = { deviceId, fromUs, toUs: Math.min(toUs, nowUs) };
     const begun = sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`;
-    const count = await this.#bury(begun, nowUs, closed.toUs, closed);
+    const count = await this.#burySegments(begun, nowUs, closed.toUs, closed);
     await this.finish();
     return count;
   }
 
-  /** Deletes what was taken in before `beforeUs`, as the policy's retention demands. */
+  /** Deletes one snapshot for good. Returns whether it was there. */
+  async snapshot(deviceId: string, snapshotId: string, nowUs: number): Promise<boolean> {
+    const one = sql`device_id = ${deviceId} and snapshot_id = ${snapshotId}`;
+    return (await this.#bury(buryPictures, one, nowUs)) > 0;
+  }
+
+  /** Deletes every snapshot that was taken in the span, and nothing else of it. Returns how many. */
+  snapshots({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
+    const taken = sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`;
+    return this.#bury(buryPictures, taken, nowUs);
+  }
+
+  /** Deletes every event that begins in the span, and nothing else of it. Returns how many. */
+  events({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
+    const begun = sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`;
+    return this.#bury(buryEvents, begun, nowUs);
+  }
+
+  async #bury(bury: Burial, condition: RawBuilder<unknown>, nowUs: number): Promise<number> {
+    const count = await this.#index.transaction().execute((trx) => bury(trx, condition, nowUs));
+    await this.finish();
+    return count;
+  }
+
+  /** Deletes snapshots taken in before `beforeUs`. Returns how many. */
+  expireSnapshots(deviceId: string, beforeUs: number, nowUs: number): Promise<number> {
+    const old = sql`device_id = ${deviceId} and received_at_us < ${beforeUs}`;
+    return this.#bury(buryPictures, old, nowUs);
+  }
+
+  /** Deletes events of these kinds taken in before `beforeUs`. Returns how many. */
+  expireEvents(
+    deviceId: string,
+    kinds: readonly EventKind[],
+    beforeUs: number,
+    nowUs: number,
+  ): Promise<number> {
+    if (kinds.length === 0) return Promise.resolve(0);
+    const old = sql`device_id = ${deviceId} and received_at_us < ${beforeUs}
+      and kind in (${sql.join(kinds)})`;
+    return this.#bury(buryEvents, old, nowUs);
+  }
+
+  /** Deletes what was recorded and taken in before `beforeUs`, as the policy's retention demands. */
   async expire(deviceId: string, beforeUs: number, nowUs: number): Promise<number> {
     const old = sql`device_id = ${deviceId} and received_at_us < ${beforeUs}`;
     // Its age tells why it is not there.
-    const count = await this.#bury(old, nowUs, Number.MAX_SAFE_INTEGER);
+    const count = await this.#burySegments(old, nowUs, Number.MAX_SAFE_INTEGER);
     await this.#index
       .deleteFrom('gaps')
       .where('device_id', '=', deviceId)
@@ -89,14 +133,18 @@ export class Deletion {
   }
 
   /** Beyond `toldUntilUs` nothing else tells that what was there was deleted, so tombstones do. */
-  async #bury(
+  async #burySegments(
     condition: RawBuilder<unknown>,
     nowUs: number,
     toldUntilUs: number,
     range?: Span,
   ): Promise<number> {
     return this.#index.transaction().execute(async (trx) => {
-      if (range) await closeRange(trx, range, nowUs);
+      if (range) {
+        await closeRange(trx, range, nowUs);
+        await buryPictures(trx, condition, nowUs);
+        await buryEvents(trx, condition, nowUs);
+      }
       const isTold = sql`start_at_us + duration_us > ${toldUntilUs}`;
       await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us,
           start_at_us, duration_us)
@@ -107,6 +155,35 @@ export class Deletion {
       return Number(numAffectedRows ?? 0n);
     });
   }
+}
+
+type Burial = (trx: Index, condition: RawBuilder<unknown>, nowUs: number) => Promise<number>;
+
+/** Within a transaction: snapshots become tombstones. Returns how many. */
+async function buryPictures(
+  trx: Index,
+  condition: RawBuilder<unknown>,
+  nowUs: number,
+): Promise<number> {
+  await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us)
+    select device_id, snapshot_id, 0, blob_id, ${nowUs} from snapshots where ${condition}`.execute(
+    trx,
+  );
+  const { numAffectedRows } = await sql`delete from snapshots where ${condition}`.execute(trx);
+  return Number(numAffectedRows ?? 0n);
+}
+
+/** The same for events, which have no object: the end of one that lasted may be still to come. */
+async function buryEvents(
+  trx: Index,
+  condition: RawBuilder<unknown>,
+  nowUs: number,
+): Promise<number> {
+  await sql`insert into tombstones (device_id, stream_id, sequence, deleted_at_us)
+    select device_id, event_id, 0, ${nowUs} from events where ${condition}
+    on conflict do nothing`.execute(trx);
+  const { numAffectedRows } = await sql`delete from events where ${condition}`.execute(trx);
+  return Number(numAffectedRows ?? 0n);
 }
 
 /** From now on nothing of that time is taken in. A gap that reaches beyond it is still told. */
@@ -129,7 +206,7 @@ async function closeRange(
     .execute();
 }
 
-/** Within a transaction: deletes everything recorded by a device. Returns how many segments. */
+/** Within a transaction: deletes everything that a device sent. Returns how many segments. */
 export async function bury(index: Index, deviceId: string, nowUs: number): Promise<number> {
   await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us)
     select device_id, stream_id, sequence, blob_id, ${nowUs} from segments
@@ -138,6 +215,9 @@ export async function bury(index: Index, deviceId: string, nowUs: number): Promi
     .deleteFrom('segments')
     .where('device_id', '=', deviceId)
     .executeTakeFirst();
+  await buryPictures(index, sql`device_id = ${deviceId}`, nowUs);
+  await index.deleteFrom('events').where('device_id', '=', deviceId).execute();
+  await index.deleteFrom('log_batches').where('device_id', '=', deviceId).execute();
   await index.deleteFrom('streams').where('device_id', '=', deviceId).execute();
   await index.deleteFrom('gaps').where('device_id', '=', deviceId).execute();
   await index.deleteFrom('anchors').where('device_id', '=', deviceId).execute();

@@ -1,16 +1,10 @@
 // Rows of devices. Which state may follow which is decided in fleet/states.ts; here it is noted.
-import type { Health } from '../../proto/health.ts';
-import { mayTakeIn } from '../../proto/scopes.ts';
-import { readGranted } from './consent-rows.ts';
-import type { Index, NO_DEVICE_INFO, Tables } from './schema.ts';
+import type { Index, Tables } from './schema.ts';
 
 export type DeviceRow = Tables['devices'];
 
 /** The columns that change with a state. */
 export type StateNote = Pick<DeviceRow, 'state' | 'state_at_us' | 'state_reason'>;
-
-/** The columns under the scope device_info. */
-type DeviceInfo = Pick<DeviceRow, keyof typeof NO_DEVICE_INFO>;
 
 export class Devices {
   readonly #index: Index;
@@ -81,37 +75,5 @@ export class Devices {
       .where('applied_epoch', '<', epoch)
       .where('epoch', '>=', epoch)
       .execute();
-  }
-
-  /**
-   * Takes in device information that was sent under `epoch`, by the rule at commit. Returns whether
-   * consent covers it.
-   */
-  noteInfo(deviceId: string, info: { epoch: number; agentVersion: string }): Promise<boolean> {
-    return this.#note(deviceId, info.epoch, { agent_version: info.agentVersion });
-  }
-
-  /** The same for how the camera is. */
-  noteHealth(deviceId: string, { epoch, spool }: Health): Promise<boolean> {
-    return this.#note(deviceId, epoch, {
-      spool_state: spool.state,
-      spool_code: spool.code,
-      spool_items: spool.items,
-      spool_bytes: spool.bytes,
-    });
-  }
-
-  #note(deviceId: string, epoch: number, note: Partial<DeviceInfo>): Promise<boolean> {
-    return this.#index.transaction().execute(async (trx) => {
-      const granted = (await readGranted(trx, [deviceId])).get(deviceId) ?? new Map();
-      if (!mayTakeIn({ epoch, scopes: ['device_info'] }, granted)) return false;
-      const { numUpdatedRows } = await trx
-        .updateTable('devices')
-        .set(note)
-        .where('device_id', '=', deviceId)
-        .where('epoch', '>=', epoch)
-        .executeTakeFirst();
-      return numUpdatedRows > 0n;
-    });
   }
 }

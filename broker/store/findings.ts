@@ -1,6 +1,7 @@
 // What verify may find: each disagreement by its kind, what it means, and whether it can be mended.
 // Pure.
 import type { SegmentRow } from './media-rows.ts';
+import type { SnapshotRow } from './snapshot-rows.ts';
 
 /**
  * `left`: lost on the way, and nobody misses it. `mendable`: wrong, and repair knows what is right.
@@ -52,10 +53,15 @@ export interface StreamName {
   readonly stream_id: string;
 }
 
+/** A row that names an object. */
+export type Stored =
+  | { readonly kind: 'segment'; readonly row: SegmentRow }
+  | { readonly kind: 'snapshot'; readonly row: SnapshotRow };
+
 export type Finding = { readonly what: string } & (
   | {
       readonly kind: 'object_missing' | 'object_size' | 'object_damaged' | 'object_exchanged';
-      readonly row: SegmentRow;
+      readonly of: Stored;
     }
   | { readonly kind: 'init_damaged'; readonly stream: StreamName }
   | { readonly kind: 'row_astray'; readonly table: string }
@@ -68,6 +74,8 @@ export type Finding = { readonly what: string } & (
 
 export interface Report {
   readonly segments: number;
+  readonly snapshots: number;
+  /** Of both. */
   readonly bytes: number;
   /** What is wrong, one line each. */
   readonly faults: readonly string[];
@@ -95,5 +103,9 @@ export function linesOf(
   };
 }
 
-export const segmentName = (row: StreamName & { readonly sequence: number }): string =>
-  `segment ${row.device_id}/${row.stream_id}/${row.sequence}`;
+export function nameOf(stored: Stored): string {
+  const { device_id } = stored.row;
+  return stored.kind === 'segment'
+    ? `segment ${device_id}/${stored.row.stream_id}/${stored.row.sequence}`
+    : `snapshot ${device_id}/${stored.row.snapshot_id}`;
+}

@@ -48,6 +48,16 @@ export class Overview {
     return new Map(rows.map(({ device_id, end }) => [device_id, end]));
   }
 
+  /** The version of the configuration that is wanted of each device; absent = none. */
+  async wantedVersions(): Promise<Map<string, number>> {
+    const rows = await this.#index
+      .selectFrom('config_versions')
+      .select(['device_id', (eb) => eb.fn.max<number>('version').as('version')])
+      .groupBy('device_id')
+      .execute();
+    return new Map(rows.map(({ device_id, version }) => [device_id, version]));
+  }
+
   /** @param failures Wrong proofs after which a setup code is void. */
   async census(nowUs: number, failures: number): Promise<Census> {
     const totals = await this.#index

@@ -29,6 +29,8 @@ export async function placeGroup(
       return { ...candidate, row: at(candidate.row, ofStreams.get(streamKey(candidate.row))) };
     const offsetUs = ofBoots.get(bootKey(candidate.row));
     if (candidate.kind === 'gap') return { ...candidate, row: at(candidate.row, offsetUs) };
+    if (candidate.kind === 'event') return { ...candidate, row: at(candidate.row, offsetUs) };
+    if (candidate.kind === 'snapshot') return { ...candidate, row: at(candidate.row, offsetUs) };
     const row = at(candidate.row, offsetUs);
     return { ...candidate, row: offsetUs === undefined ? row : { ...row, time_estimated: 0 } };
   });

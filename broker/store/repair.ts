@@ -10,18 +10,27 @@ import {
   KINDS,
   type Kind,
   MAX_LEFT_BY_CRASH,
+  nameOf,
+  type Stored,
   type StreamName,
-  segmentName,
 } from './findings.ts';
-import type { SegmentRow } from './media-rows.ts';
 import type { Index } from './schema.ts';
 import type { Store } from './store.ts';
 import { unnamed } from './verify.ts';
 
 /** Another verb may be writing a file just now. */
 const TEMPORARY_AGE_MS = 60_000;
-/** Tables of what was recorded; a row of another one is never given up. */
-const MEDIA_TABLES = ['segments', 'streams', 'gaps', 'anchors', 'tombstones', 'deleted_ranges'];
+/** Tables of what devices sent; a row of another one is never given up. */
+const MEDIA_TABLES = [
+  'segments',
+  'streams',
+  'gaps',
+  'events',
+  'snapshots',
+  'anchors',
+  'tombstones',
+  'deleted_ranges',
+];
 const LOST: GapReason = 'store_lost';
 const CORRUPT: ErrorCode = 'STORE_CORRUPT';
 const UNKNOWN_BOOT = '00000000-0000-0000-0000-000000000000';
@@ -92,7 +101,7 @@ function rank(kind: Kind): number {
 async function mend(store: Store, finding: Finding, nowMs: number): Promise<string | undefined> {
   switch (finding.kind) {
     case 'deletion_pending':
-      return `finished the deletion of ${await store.deletion.finish()} segments`;
+      return `finished the deletion of ${await store.deletion.finish()} segments or snapshots`;
     case 'totals_wrong':
       await recount(store.index);
       return `counted anew: ${finding.what}`;
@@ -105,8 +114,8 @@ async function mend(store: Store, finding: Finding, nowMs: number): Promise<stri
     case 'object_size':
     case 'object_damaged':
     case 'object_exchanged':
-      await giveUp(store, finding.row);
-      return `noted as lost: ${segmentName(finding.row)}`;
+      await giveUp(store, finding.of);
+      return `noted as lost: ${nameOf(finding.of)}`;
     case 'init_damaged':
       return giveUpStream(store, finding.stream);
     case 'row_astray':
@@ -131,18 +140,14 @@ async function recount(index: Index): Promise<void> {
   });
 }
 
-/** Row before object, as in a deletion. */
-async function giveUp(store: Store, row: SegmentRow): Promise<void> {
-  const { device_id, stream_id, sequence } = row;
-  await store.index
-    .transaction()
-    .execute((trx) =>
-      segmentsToGaps(
-        trx,
-        sql`s.device_id = ${device_id} and s.stream_id = ${stream_id} and s.sequence = ${sequence}`,
-      ),
-    );
-  await store.blobs.remove([row.blob_id]);
+/** Row before object, as in a deletion. A snapshot leaves no gap: nothing is missing beside it. */
+async function giveUp({ index, blobs }: Store, { kind, row }: Stored): Promise<void> {
+  if (kind === 'segment')
+    await index
+      .transaction()
+      .execute((trx) => segmentsToGaps(trx, sql`s.blob_id = ${row.blob_id}`));
+  else await index.deleteFrom('snapshots').where('blob_id', '=', row.blob_id).execute();
+  await blobs.remove([row.blob_id]);
 }
 
 /** Without its init nothing of a stream can be played. */
@@ -170,6 +175,7 @@ async function giveUpAstray(store: Store, table: string): Promise<string | undef
       sql`not exists (select 1 from devices d where d.device_id = s.device_id) or not exists
         (select 1 from streams t where t.device_id = s.device_id and t.stream_id = s.stream_id)`,
     );
+    if (table === 'snapshots') given.push(...(await snapshotsAstray(trx)));
     if (table !== 'segments')
       await sql`delete from ${sql.table(table)}
         where device_id not in (select device_id from devices)`.execute(trx);
@@ -177,6 +183,12 @@ async function giveUpAstray(store: Store, table: string): Promise<string | undef
   });
   await store.blobs.remove(blobIds);
   return `removed rows of ${table} that belonged to nothing, with ${blobIds.length} objects`;
+}
+
+async function snapshotsAstray(trx: Index): Promise<string[]> {
+  const { rows } = await sql<{ blob_id: string }>`delete from snapshots
+    where device_id not in (select device_id from devices) returning blob_id`.execute(trx);
+  return rows.map(({ blob_id }) => blob_id);
 }
 
 /**

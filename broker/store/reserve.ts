@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 
 const MAX_BYTES = 4 << 20;
 /** Of the whole file system, so that a small one is not taken up by it. */
-const SHARE = 1 / 16;
+const SHARE = 1 / 8;
 /** Taken again when so many times its size is free. */
 const PLENTY = 4;
 

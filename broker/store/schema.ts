@@ -1,192 +1,13 @@
-// The tables of the index and how they come to be. Times are microseconds since 1970, ids are text,
-// scopes are comma-separated. Rows of the ledger are inserted and never changed.
+// How the tables of the index come to be; what their columns mean is in tables.ts.
 import { type Kysely, sql } from 'kysely';
+import type { Tables } from './tables.ts';
 
-export interface Tables {
-  meta: { key: string; value: string };
-  accounts: {
-    account_id: string;
-    email: string;
-    password_hash: string;
-    created_at_us: number;
-  };
-  logins: {
-    token_sha256: string;
-    account_id: string;
-    created_at_us: number;
-    expires_at_us: number;
-  };
-  devices: {
-    device_id: string;
-    account_id: string;
-    name: string;
-    created_at_us: number;
-    last_seen_at_us: number | null;
-    epoch: number;
-    applied_epoch: number;
-    applied_at_us: number | null;
-    /** Of fleet/states.ts. */
-    state: string;
-    state_at_us: number;
-    /** Why, where the state alone does not say it, e.g. `clone`. */
-    state_reason: string | null;
-    /** When the device confirmed that it forgot everything; null before. */
-    released_at_us: number | null;
-    /** Of the board, if its maker enrolled it. */
-    serial: string | null;
-    /** These only under the scope device_info. */
-    agent_version: string | null;
-    spool_state: string | null;
-    /** Why the camera's flash takes nothing. */
-    spool_code: string | null;
-    spool_items: number | null;
-    spool_bytes: number | null;
-  };
-  certificates: {
-    /** Lower-case hex. */
-    serial: string;
-    device_id: string;
-    /** SHA-256 of the certificate (DER), lower-case hex. */
-    fingerprint: string;
-    /** SHA-256 of its key (SPKI DER), lower-case hex; no key is certified twice. */
-    key_sha256: string;
-    pem: string;
-    issued_at_us: number;
-    not_after_us: number;
-    /** First connection with it. */
-    used_at_us: number | null;
-    revoked_at_us: number | null;
-  };
-  /** Setup codes: of the secret only what checks a proof. */
-  claims: {
-    claim_id: string;
-    account_id: string;
-    /** What the owner calls the camera. */
-    name: string;
-    sealed_proof_key: Uint8Array;
-    created_at_us: number;
-    expires_at_us: number;
-    failures: number;
-    last_failure: string | null;
-    /** For re-admission: the device that it is for. Else the one it led to, once it did. */
-    device_id: string | null;
-    is_readmission: number;
-    /** The key that it was answered for; only that one may ask again. */
-    key_sha256: string | null;
-    /** First connection of the device with what it was issued. */
-    used_at_us: number | null;
-    cancelled_at_us: number | null;
-  };
-  /** Boards that their maker enrolled. Once owned, the state is the device's. */
-  boards: {
-    serial: string;
-    model: string;
-    /** SHA-256 of the factory key (SPKI DER), lower-case hex. */
-    key_sha256: string;
-    enrolled_at_us: number;
-    last_seen_at_us: number | null;
-    state: string;
-    /** Owner who claimed it by its label, and the name he gave it; null before. */
-    account_id: string | null;
-    name: string | null;
-    /** The device it became; null before and after an ownership. */
-    device_id: string | null;
-  };
-  policies: { version: number; sha256: string; document: string; published_at_us: number };
-  ledger: {
-    device_id: string;
-    epoch: number;
-    record: string;
-    prev_hash: string;
-    hash: string;
-    signature: string;
-  };
-  granted: { device_id: string; scope: string; since_epoch: number };
-  streams: {
-    device_id: string;
-    stream_id: string;
-    boot_id: string;
-    start_at_us: number;
-    start_mono_us: number;
-    epoch: number;
-    scopes: string;
-    tracks: string;
-    sealed_init: Uint8Array;
-    init_sha256: string;
-    received_at_us: number;
-    /** 1: the camera estimated start_at_us, and there is no anchor of its boot. */
-    time_estimated: number;
-    /** What was added to the camera's start_at_us; see anchors.ts. */
-    corrected_us: number;
-  };
-  segments: {
-    device_id: string;
-    stream_id: string;
-    sequence: number;
-    start_at_us: number;
-    start_mono_us: number;
-    duration_us: number;
-    decode_start_us: number;
-    epoch: number;
-    scopes: string;
-    sha256: string;
-    media_bytes: number;
-    blob_id: string;
-    received_at_us: number;
-    corrected_us: number;
-  };
-  /** Kept by triggers, so that asking does not count hundreds of thousands of rows. */
-  totals: { device_id: string; segments: number; bytes: number };
-  gaps: {
-    device_id: string;
-    gap_id: string;
-    boot_id: string;
-    start_at_us: number;
-    start_mono_us: number;
-    duration_us: number;
-    reason: string;
-    epoch: number;
-    code: string | null;
-    received_at_us: number;
-    corrected_us: number;
-  };
-  /** Wall time of a boot, less its monotonic time. */
-  anchors: {
-    device_id: string;
-    boot_id: string;
-    offset_us: number;
-    /** Whose wall clock it is: `camera` or `server`. */
-    source: string;
-    /** When it was learned. */
-    at_us: number;
-  };
-  /** A deleted segment; blob_id is set until its file is gone for good. */
-  tombstones: {
-    device_id: string;
-    stream_id: string;
-    sequence: number;
-    blob_id: string | null;
-    deleted_at_us: number;
-    /** Its time, where no deleted range covers it. */
-    start_at_us: number | null;
-    duration_us: number | null;
-  };
-  deleted_ranges: { device_id: string; from_us: number; to_us: number; deleted_at_us: number };
-}
+export type { Tables } from './tables.ts';
 
 export type Index = Kysely<Tables>;
 
-/** What a row of a device holds while its owner does not consent to device_info. */
-export const NO_DEVICE_INFO = {
-  agent_version: null,
-  spool_state: null,
-  spool_code: null,
-  spool_items: null,
-  spool_bytes: null,
-} as const satisfies Partial<Tables['devices']>;
-
 /** Of an index that this server makes and reads. */
-export const VERSION = '3';
+export const VERSION = '4';
 
 const STATEMENTS = [
   'create table if not exists meta (key text primary key, value text not null) strict, without rowid',
@@ -198,8 +19,7 @@ const STATEMENTS = [
     name text not null, created_at_us integer not null, last_seen_at_us integer,
     epoch integer not null, applied_epoch integer not null default 0, applied_at_us integer,
     state text not null, state_at_us integer not null, state_reason text, released_at_us integer,
-    serial text, agent_version text, spool_state text, spool_code text, spool_items integer,
-    spool_bytes integer) strict`,
+    serial text) strict`,
   `create table certificates (serial text primary key, device_id text not null references devices,
     fingerprint text not null, key_sha256 text not null unique, pem text not null,
     issued_at_us integer not null, not_after_us integer not null, used_at_us integer,
@@ -258,6 +78,49 @@ const STATEMENTS = [
   `create table anchors (device_id text not null references devices, boot_id text not null,
     offset_us integer not null, source text not null, at_us integer not null,
     primary key (device_id, boot_id)) strict, without rowid`,
+  `create table told (device_id text not null references devices, noun text not null,
+    epoch integer not null, received_at_us integer not null, sealed blob not null,
+    primary key (device_id, noun)) strict`,
+  `create table config_versions (device_id text not null references devices,
+    version integer not null, at_us integer not null, actor text not null, how text not null,
+    sealed blob not null, primary key (device_id, version)) strict`,
+  `create table events (device_id text not null references devices, event_id text not null,
+    kind text not null, boot_id text not null, start_at_us integer not null,
+    start_mono_us integer not null, duration_us integer not null, lasts integer not null,
+    epoch integer not null, peak integer not null, code text, detail text not null,
+    received_at_us integer not null, corrected_us integer not null default 0,
+    is_alert integer not null, primary key (device_id, event_id)) strict`,
+  'create index events_by_time on events (device_id, start_at_us)',
+  'create index events_of_boot on events (device_id, boot_id)',
+  `create table alert_kinds (device_id text not null references devices, kind text not null,
+    primary key (device_id, kind)) strict, without rowid`,
+  `create table snapshots (device_id text not null references devices, snapshot_id text not null,
+    boot_id text not null, start_at_us integer not null, start_mono_us integer not null,
+    epoch integer not null, cause text not null, cause_id text, width integer not null,
+    height integer not null, sha256 text not null, media_bytes integer not null,
+    blob_id text not null unique, received_at_us integer not null,
+    corrected_us integer not null default 0, primary key (device_id, snapshot_id)) strict`,
+  'create index snapshots_by_time on snapshots (device_id, start_at_us)',
+  'create index snapshots_by_receipt on snapshots (device_id, received_at_us)',
+  'create index snapshots_of_boot on snapshots (device_id, boot_id)',
+  `create table log_batches (device_id text not null references devices, batch_id text not null,
+    first_at_us integer not null, last_at_us integer not null, lines integer not null,
+    dropped integer not null, epoch integer not null, sealed blob not null,
+    received_at_us integer not null, primary key (device_id, batch_id)) strict`,
+  'create index log_batches_by_time on log_batches (device_id, first_at_us)',
+  'create index log_batches_by_receipt on log_batches (device_id, received_at_us)',
+  `create table device_labels (device_id text not null references devices, key text not null,
+    value text not null, primary key (device_id, key)) strict, without rowid`,
+  'create index device_labels_by_value on device_labels (key, value)',
+  `create table rollouts (rollout_id integer primary key, created_at_us integer not null,
+    actor text not null, selector text not null, patch text not null, stages text not null,
+    stop_percent integer not null, wait_s integer not null, settle_s integer not null,
+    state text not null, state_at_us integer not null, why text) strict`,
+  `create table rollout_devices (rollout_id integer not null references rollouts,
+    device_id text not null references devices, stage integer not null, version integer,
+    state text not null, state_at_us integer not null, detail text not null,
+    primary key (rollout_id, device_id)) strict, without rowid`,
+  'create index rollout_devices_of_device on rollout_devices (device_id)',
   `create table tombstones (device_id text not null references devices, stream_id text not null,
     sequence integer not null, blob_id text, deleted_at_us integer not null,
     start_at_us integer, duration_us integer, primary key (device_id, stream_id, sequence)) strict`,

@@ -9,15 +9,22 @@ import { type Blobs, FileBlobs } from './blobs.ts';
 import { BoardRows } from './boards.ts';
 import { CertificateRows } from './certificates.ts';
 import { ClaimRows } from './claims.ts';
+import { ConfigRows } from './config-rows.ts';
 import { ConsentRows } from './consent-rows.ts';
 import { bury, Deletion } from './deletion.ts';
 import { Devices } from './devices.ts';
 import { makeFolder } from './durable.ts';
+import { EventRows } from './event-rows.ts';
 import { Keys } from './keys.ts';
+import { LabelRows } from './label-rows.ts';
+import { LogRows } from './log-rows.ts';
 import { MediaRows } from './media-rows.ts';
+import { RolloutRows } from './rollout-rows.ts';
 import { type Index, migrate, VERSION } from './schema.ts';
+import { SnapshotRows } from './snapshot-rows.ts';
 import { openFailure, openSqliteIndex, type SqliteIndex } from './sqlite-index.ts';
 import { TimeRows } from './time-rows.ts';
+import { Told } from './told.ts';
 
 /** The rows that change together when a device changes hands or states. */
 export interface Rows {
@@ -26,10 +33,13 @@ export interface Rows {
   readonly claims: ClaimRows;
   readonly boards: BoardRows;
   readonly consent: ConsentRows;
+  readonly config: ConfigRows;
+  readonly labels: LabelRows;
+  readonly rollouts: RolloutRows;
 }
 
 export interface TransactionRows extends Rows {
-  /** Deletes every recording of a device; files go with `deletion.finish`. Returns how many. */
+  /** Deletes everything that a device sent; files go with `deletion.finish`. Returns how many. */
   bury(deviceId: string, nowUs: number): Promise<number>;
 }
 
@@ -47,7 +57,11 @@ export interface Store extends Rows {
   readonly accounts: Accounts;
   readonly anchors: Anchors;
   readonly media: MediaRows;
+  readonly events: EventRows;
+  readonly snapshots: SnapshotRows;
   readonly times: TimeRows;
+  readonly told: Told;
+  readonly logs: LogRows;
   readonly deletion: Deletion;
   /** Rejects when a thread of the store has died; the process has to end. */
   readonly failed: Promise<never>;
@@ -97,7 +111,11 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
     accounts: new Accounts(index),
     anchors: new Anchors(index),
     media: new MediaRows(index),
+    events: new EventRows(index),
+    snapshots: new SnapshotRows(index),
     times: new TimeRows(index),
+    told: new Told(index, keys),
+    logs: new LogRows(index, keys),
     deletion: new Deletion(index, blobs),
     failed,
     close: async () => {
@@ -114,5 +132,8 @@ function rowsOf(index: Index): Rows {
     claims: new ClaimRows(index),
     boards: new BoardRows(index),
     consent: new ConsentRows(index),
+    config: new ConfigRows(index),
+    labels: new LabelRows(index),
+    rollouts: new RolloutRows(index),
   };
 }

@@ -4,15 +4,16 @@ import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { temporariesIn } from './durable.ts';
-import { type Finding, type StreamName, segmentName } from './findings.ts';
-import { initIdentity, segmentIdentity } from './identities.ts';
-import type { SegmentRow } from './media-rows.ts';
+import { type Finding, nameOf, type Stored, type StreamName } from './findings.ts';
+import { initIdentity, segmentIdentity, snapshotIdentity } from './identities.ts';
 import type { Index } from './schema.ts';
-import { SEAL_OVERHEAD_BYTES, unseal } from './seal.ts';
+import { type Identity, SEAL_OVERHEAD_BYTES, unseal } from './seal.ts';
 import type { Store } from './store.ts';
 
 export interface Inspection {
   readonly segments: number;
+  readonly snapshots: number;
+  /** Of both. */
   readonly bytes: number;
   readonly findings: readonly Finding[];
 }
@@ -34,24 +35,24 @@ export async function inspect(
 ): Promise<Inspection> {
   const damaged = await damagedPages(store.index);
   // Its rows say nothing then, if they can be read at all.
-  if (damaged.length > 0) return { segments: 0, bytes: 0, findings: damaged };
+  if (damaged.length > 0) return { segments: 0, snapshots: 0, bytes: 0, findings: damaged };
   const { keys, findings } = await deviceKeys(store);
   findings.push(...(await rowsAstray(store.index)), ...(await wrongTotals(store.index)));
-  let segments = 0;
+  const counts = { segment: 0, snapshot: 0 };
   let bytes = 0;
-  for await (const row of allSegments(store)) {
-    segments++;
-    bytes += row.media_bytes;
-    const finding = await segmentFault(store, row, keys);
-    if (finding && (await isStillThere(store, row))) findings.push(finding);
-    if (segments % PAGE === 0) progress(segments);
+  for await (const stored of allStored(store)) {
+    counts[stored.kind]++;
+    bytes += stored.row.media_bytes;
+    const finding = await objectFault(store, stored, keys);
+    if (finding && (await isStillThere(store, stored))) findings.push(finding);
+    if (counts.segment % PAGE === 0) progress(counts.segment);
   }
   findings.push(...(await initFaults(store, keys)));
   findings.push(...(await pendingDeletions(store.index)));
   findings.push(...(await unnamedObjects(store)));
   for (const path of await temporariesIn(FOLDERS.map((name) => join(folder, name))))
     findings.push({ kind: 'temporary', path, what: `file ${path}: half written` });
-  return { segments, bytes, findings };
+  return { segments: counts.segment, snapshots: counts.snapshot, bytes, findings };
 }
 
 /** The key of each device, and the accounts whose key cannot be read. */
@@ -68,50 +69,68 @@ async function deviceKeys(store: Store): Promise<{ keys: DeviceKeys; findings: F
   return { keys, findings: [...lost.values()] };
 }
 
-async function* allSegments(store: Store): AsyncIterable<SegmentRow> {
+async function* allStored({ index }: Store): AsyncIterable<Stored> {
+  const segments = (after: string) =>
+    index.selectFrom('segments').selectAll().where('blob_id', '>', after);
+  const snapshots = (after: string) =>
+    index.selectFrom('snapshots').selectAll().where('blob_id', '>', after);
+  const pageOf = <T>(query: { orderBy(by: 'blob_id'): Pages<T> }): Promise<T[]> =>
+    query.orderBy('blob_id').limit(PAGE).execute();
+  for await (const row of byObject((after) => pageOf(segments(after))))
+    yield { kind: 'segment', row };
+  for await (const row of byObject((after) => pageOf(snapshots(after))))
+    yield { kind: 'snapshot', row };
+}
+
+interface Pages<T> {
+  limit(count: number): { execute(): Promise<T[]> };
+}
+
+async function* byObject<T extends { readonly blob_id: string }>(
+  page: (after: string) => Promise<T[]>,
+): AsyncIterable<T> {
   let after = '';
   for (;;) {
-    const page = await store.index
-      .selectFrom('segments')
-      .selectAll()
-      .where('blob_id', '>', after)
-      .orderBy('blob_id')
-      .limit(PAGE)
-      .execute();
-    yield* page;
-    const last = page.at(-1);
+    const rows = await page(after);
+    yield* rows;
+    const last = rows.at(-1);
     if (!last) return;
     after = last.blob_id;
   }
 }
 
+function identityOf(accountId: string, { kind, row }: Stored): Identity {
+  return kind === 'segment' ? segmentIdentity(accountId, row) : snapshotIdentity(accountId, row);
+}
+
 /** Where the key is lost, that is said once, and nothing is said of what it would open. */
-async function segmentFault(
+async function objectFault(
   store: Store,
-  row: SegmentRow,
+  of: Stored,
   keys: DeviceKeys,
 ): Promise<Finding | undefined> {
-  const name = segmentName(row);
+  const { row } = of;
+  const name = nameOf(of);
   const sealed = await store.blobs.read(row.blob_id).catch((error: unknown) => ({ error }));
   if ('error' in sealed) {
     const what = `${name}: ${messageOf(sealed.error)}`;
     return isAbsent(sealed.error)
-      ? { kind: 'object_missing', row, what }
+      ? { kind: 'object_missing', of, what }
       : { kind: 'object_unreadable', what: `${what}: ${causeOf(sealed.error)}` };
   }
   const expected = row.media_bytes + SEAL_OVERHEAD_BYTES;
   if (sealed.byteLength !== expected) {
     const what = `${name}: object ${row.blob_id} has ${sealed.byteLength} bytes, not ${expected}`;
-    return { kind: 'object_size', row, what };
+    return { kind: 'object_size', of, what };
   }
   const known = keys.get(row.device_id);
   if (known === undefined) return undefined;
   try {
-    const media = unseal(known.key, segmentIdentity(known.accountId, row), sealed);
+    const media = unseal(known.key, identityOf(known.accountId, of), sealed);
     if (hash('sha256', media) === row.sha256) return undefined;
-    return { kind: 'object_exchanged', row, what: `${name}: its bytes are not those stored` };
+    return { kind: 'object_exchanged', of, what: `${name}: its bytes are not those stored` };
   } catch (error) {
-    return { kind: 'object_damaged', row, what: `${name}: ${messageOf(error)}` };
+    return { kind: 'object_damaged', of, what: `${name}: ${messageOf(error)}` };
   }
 }
 
@@ -124,9 +143,11 @@ function isAbsent(error: unknown): boolean {
 const causeOf = (error: unknown): string =>
   messageOf(error instanceof Error ? error.cause : undefined);
 
-/** A segment may be deleted while it is being checked. */
-async function isStillThere(store: Store, row: SegmentRow): Promise<boolean> {
-  const now = await store.media.segment(row.device_id, row.stream_id, row.sequence);
+/** It may be deleted while it is being checked. */
+async function isStillThere({ media, snapshots }: Store, { kind, row }: Stored): Promise<boolean> {
+  const now = await (kind === 'segment'
+    ? media.segment(row.device_id, row.stream_id, row.sequence)
+    : snapshots.byId(row.device_id, row.snapshot_id));
   return now?.blob_id === row.blob_id;
 }
 
@@ -206,7 +227,7 @@ async function pendingDeletions(index: Index): Promise<Finding[]> {
     .select((eb) => eb.fn.countAll<number>().as('count'))
     .where('blob_id', 'is not', null)
     .executeTakeFirstOrThrow();
-  const what = `${count} deleted segments whose objects are still to be removed`;
+  const what = `${count} deleted segments or snapshots whose objects are still to be removed`;
   return count === 0 ? [] : [{ kind: 'deletion_pending', what }];
 }
 
@@ -228,6 +249,7 @@ export async function unnamed(index: Index, blobIds: readonly string[]): Promise
     const page = blobIds.slice(at, at + PAGE);
     const { rows } = await sql<{ blob_id: string }>`
       select blob_id from segments where blob_id in (${sql.join(page)})
+      union all select blob_id from snapshots where blob_id in (${sql.join(page)})
       union all select blob_id from tombstones where blob_id in (${sql.join(page)})`.execute(index);
     const named = new Set(rows.map(({ blob_id }) => blob_id));
     left.push(...page.filter((blobId) => !named.has(blobId)));

@@ -8,6 +8,7 @@ import type { Scope } from '../../proto/scopes.ts';
 import { decodeSegment } from '../../proto/segment.ts';
 import { ENV } from '../e2e/processes.ts';
 import { consent, DEVICE, grant as grantOf } from './consent/grants.ts';
+import { manager } from './service/manager.ts';
 import { makeAuthority, makePair } from './uplink/pki.ts';
 import { eventually } from './uplink/rig.ts';
 import { type ServerOptions, TestServer } from './uplink/server.ts';
@@ -20,7 +21,7 @@ const pair = await makePair(authority, DEVICE);
 const grant = (epoch: number, scopes: readonly Scope[]) =>
   grantOf(epoch, scopes, { issuedAtUs: Date.now() * 1000 });
 
-async function start(t: Tap, options: Partial<ServerOptions> = {}) {
+async function start(t: Tap, options: Partial<ServerOptions> = {}, env: NodeJS.ProcessEnv = {}) {
   const server = new TestServer({
     pair: await makePair(authority, 'server', { type: 'ip', value: '127.0.0.1' }),
     ca: authority.pem,
@@ -55,7 +56,7 @@ async function start(t: Tap, options: Partial<ServerOptions> = {}) {
   writeFileSync(join(dir, 'agent.json'), JSON.stringify(config));
   const child = spawn(process.execPath, [main, 'run', '--config', join(dir, 'agent.json')], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: ENV,
+    env: { ...ENV, ...env },
   });
   const run = { server, child, dir, text: '' };
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -151,4 +152,30 @@ t.test('a second signal ends the process at once', async (t) => {
   run.child.kill('SIGTERM');
   t.same(await once(run.child, 'exit'), [143, null]);
   await eventually('children gone', () => !children.some(isAlive));
+});
+
+t.test('the service manager hears of readiness, pictures, a reload and the end', async (t) => {
+  const { socket, heard } = await manager(t);
+  const run = await start(
+    t,
+    { onReady: (ready) => ready.say('grant', grant(1, ['video'])) },
+    { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1000000' },
+  );
+  const count = (words: string) => heard.filter((line) => line.includes(words)).length;
+  await eventually('pictures', () => count('STATUS=cap off, recording') > 0);
+  t.match(heard[1], /READY=1/);
+  const signs = count('WATCHDOG=1');
+  await eventually('signs of life', () => count('WATCHDOG=1') >= signs + 2);
+  const path = join(run.dir, 'agent.json');
+  const good = readFileSync(path, 'utf8');
+  writeFileSync(path, '{"video":{"width":1}}');
+  run.child.kill('SIGHUP');
+  await eventually('what is wrong is said', () => /\/video\/width: must be >= 64/.test(run.text));
+  writeFileSync(path, good.replace('"width":320', '"width":352'));
+  run.child.kill('SIGHUP');
+  await eventually('the new size', () => run.text.includes('352x240'));
+  t.equal(count('RELOADING=1'), 2);
+  run.child.kill('SIGTERM');
+  t.same(await once(run.child, 'exit'), [0, null]);
+  await eventually('the end', () => count('STOPPING=1') === 1);
 });

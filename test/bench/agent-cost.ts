@@ -114,7 +114,7 @@ async function launchOf(folder: string, agent: Started): Promise<string> {
 }
 
 function startBaseline(launch: string): Started {
-  const pipeline = launch.replace(/fdsink fd=\d+/, 'fakesink');
+  const pipeline = launch.replace(/fdsink fd=\d+/g, 'fakesink');
   // The text is split the way gst-launch-1.0 joins it again.
   const words = pipeline.split(/\s+/).map((word) => word.replaceAll('"', ''));
   return start(needTool('gst-launch-1.0', 'gstreamer1.0-tools'), ['-q', ...words]);

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readServerConfig } from '../../broker/installation.ts';
 import { addDevice, withInstallation } from '../../broker/operator.ts';
+import type { JsonObject } from '../../proto/device-config.ts';
 import { checkIdentity } from '../../proto/identity.ts';
 import { readDocument } from '../../proto/validate.ts';
 import type { Device } from './load/messages.ts';
@@ -62,19 +63,22 @@ export async function addFleet(folder: string, count: number, port: number): Pro
   });
 }
 
-const dataPath = (folder: string): string => join(folder, 'data');
-const configPath = (folder: string): string => join(folder, 'server.json');
+export const dataPath = (folder: string): string => join(folder, 'data');
+export const configPath = (folder: string): string => join(folder, 'server.json');
 export const bundlePath = (folder: string, index: number): string =>
   join(folder, `device-${index}.json`);
 
-export function readBundle(folder: string, index: number): Device & { readonly ca: string } {
+/** An identity as the load uses it. */
+export type Bundle = Device & { readonly ca: string; readonly consentKey: string };
+
+export function readBundle(folder: string, index: number): Bundle {
   const path = bundlePath(folder, index);
-  const { deviceId, privateKey, certificate, ca } = readDocument(
+  const { deviceId, privateKey, certificate, ca, consentKey } = readDocument(
     path,
     'IDENTITY_INVALID',
     checkIdentity,
   );
-  return { deviceId, key: privateKey, certificate, ca };
+  return { deviceId, key: privateKey, certificate, ca, consentKey };
 }
 
 /** What the owner sees of a camera. */
@@ -150,6 +154,21 @@ export class Server {
     }));
   }
 
+  /** Changes the configuration by a merge patch; returns the version. */
+  async configure(deviceId: string, patch: JsonObject): Promise<number> {
+    const path = `/api/devices/${deviceId}/config`;
+    const version = numberIn(await this.#call('GET', path), 'version');
+    return numberIn(await this.#call('PATCH', path, { version, patch }), 'version');
+  }
+
+  /** What the camera said last of its configuration. */
+  async reported(deviceId: string): Promise<{ version: number; state: string } | null> {
+    const state = await this.#call('GET', `/api/devices/${deviceId}/config`);
+    const reported = fieldOf(state, 'reported');
+    if (reported === null) return null;
+    return { version: numberIn(reported, 'version'), state: textIn(reported, 'state') };
+  }
+
   async withdraw(deviceId: string): Promise<void> {
     await this.#call('POST', `/api/devices/${deviceId}/consent/withdraw`, {});
   }
@@ -193,7 +212,7 @@ export class Server {
     await kill(this.started, 'SIGKILL');
   }
 
-  async #call(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+  async #call(method: 'GET' | 'POST' | 'PATCH', path: string, body?: object): Promise<unknown> {
     const answer = await fetch(`${this.#httpUrl}${path}`, {
       method,
       headers: {

@@ -18,11 +18,14 @@ const PARTS: Readonly<Record<string, () => Promise<Take>>> = {
   agent: async () => (await import('./agent-cost.ts')).agentCostFigures,
   connections: async () => (await import('./connections.ts')).connectionFigures,
   reconnect: async () => (await import('./reconnect.ts')).reconnectFigures,
+  'config-fleet': async () => (await import('./config-fleet.ts')).configFleetFigures,
   claims: async () => (await import('./claims.ts')).claimFigures,
   flash: async () => (await import('./flash-wear.ts')).flashFigures,
   outage: async () => (await import('./outage.ts')).outageFigures,
   erase: async () => (await import('./erase.ts')).eraseFigures,
   start: async () => (await import('./first-segment.ts')).firstSegmentFigures,
+  'config-push': async () => (await import('./config-push.ts')).configPushFigures,
+  log: async () => (await import('./log.ts')).logFigures,
   soak: async () => (await import('./agent-cost.ts')).soakFigures,
 };
 const SOAK = 'soak';

@@ -17,6 +17,7 @@ export interface AgentOptions extends Options {
   readonly spool?: object;
   readonly uplink?: object;
   readonly claim?: object;
+  readonly health?: object;
   /** Path of a factory identity. */
   readonly factory?: string | null;
   /** Subcommand; `run` if absent. */
@@ -47,6 +48,7 @@ export function writeConfig(device: Pick<Added, 'file'>, options: AgentOptions =
     },
     segment: { durationMs: 1000, ...options.segment },
     capture: { backoffMinMs: 100, backoffMaxMs: 500, ...options.capture },
+    ...(options.health === undefined ? {} : { health: options.health }),
     ...(options.spool === undefined ? {} : { spool: options.spool }),
     uplink: { backoffMinMs: 50, backoffMaxMs: 300, ...options.uplink },
     log: { level: 'debug' },

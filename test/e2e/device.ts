@@ -8,6 +8,7 @@ import { encodeGap, type Gap } from '../../proto/gap.ts';
 import type { IdentityBundle } from '../../proto/identity.ts';
 import { decodeRenewed, type Renewed } from '../../proto/renewal.ts';
 import { encodeSegment, type SegmentHeader } from '../../proto/segment.ts';
+import { type Command, decodeCommand } from '../../proto/snapshot.ts';
 import { encodeStream, type Stream } from '../../proto/stream.ts';
 import { DOWN_NOUNS, downTopic, type UpNoun, upTopic } from '../../proto/topics.ts';
 import { decodeVerdict, type Verdict } from '../../proto/verdict.ts';
@@ -21,8 +22,10 @@ export type Said =
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
   | { readonly kind: 'grant'; readonly epoch: number; readonly payload: Buffer }
   | { readonly kind: 'release'; readonly payload: Buffer }
+  | { readonly kind: 'config'; readonly payload: Buffer }
   | { readonly kind: 'certificate'; readonly renewed: Renewed }
   | { readonly kind: 'answer'; readonly answer: ClaimAnswer }
+  | { readonly kind: 'command'; readonly command: Command }
   | {
       readonly kind: 'puback' | 'suback';
       readonly messageId: number;
@@ -217,8 +220,12 @@ function saidOn(topic: string, payload: Buffer): Said | undefined {
       return { kind: 'grant', epoch: decodeGrantBody(payload).epoch, payload };
     case 'release':
       return { kind: 'release', payload };
+    case 'config':
+      return { kind: 'config', payload };
     case 'certificate':
       return { kind: 'certificate', renewed: decodeRenewed(payload) };
+    case 'command':
+      return { kind: 'command', command: decodeCommand(payload) };
     case 'answer':
       return { kind: 'answer', answer: decodeClaimAnswer(payload) };
     default:

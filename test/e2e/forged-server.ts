@@ -54,6 +54,7 @@ export function grantOf(
     policySha256: Buffer.alloc(32, 1),
     issuedAtUs: Date.now() * 1000,
     leaseS: 3600,
+    infoFields: [],
   };
   return signGrant({ ...body, ...over }, key);
 }

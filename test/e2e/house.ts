@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { Credentials } from '../../broker/cli/credentials.ts';
 import { type Installation, readServerConfig } from '../../broker/installation.ts';
 import { revokeDevice } from '../../broker/operator/devices.ts';
 import { addAccount, addDevice, verify, withInstallation } from '../../broker/operator.ts';
@@ -43,6 +44,7 @@ export interface Device {
   readonly stateReason: string | null;
   readonly releasedAt: string | null;
   readonly connected: boolean;
+  readonly lastSeenAt: string | null;
   readonly cap: 'on' | 'off';
   readonly scopes: readonly string[];
   readonly epoch: number;
@@ -175,6 +177,13 @@ export class House {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
+  }
+
+  /** Saves the owner's login in a folder, as `lenscap login` does. */
+  async logIn(home: string): Promise<void> {
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    const saved = { server: this.#url, token: this.#token, email: EMAIL, expiresAt };
+    await new Credentials(home).write(saved);
   }
 
   device(id: string): Promise<Device> {

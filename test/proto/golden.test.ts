@@ -55,6 +55,33 @@ const stream = {
   init: Buffer.from('init'),
 } as const;
 
+const NO_INFO = {
+  model: null,
+  serial: null,
+  firmwareVersion: null,
+  agentVersion: null,
+  interfaces: null,
+  storage: null,
+};
+
+/** Of a camera that has just started and can measure nothing. */
+const NO_VITALS = {
+  temperatureCelsius: null,
+  memoryTotalBytes: 0,
+  memoryAvailableBytes: 0,
+  cpuPercent: 0,
+  flashWearPercent: null,
+  clockOffsetMs: null,
+  framesCaptured: 0,
+  framesDropped: 0,
+  segmentsSent: 0,
+  bytesSent: 0,
+  roundTripMs: null,
+  connectionsLost: 0,
+  signalDbm: null,
+  uptimeS: 0,
+};
+
 const GOLDEN = {
   stream:
     '0a203030303130323033303430353036303730383039306130623063306430653066122431313131' +
@@ -150,9 +177,9 @@ t.test('health has its golden bytes', async (t) => {
     { state: 'memory_only', code: 'STORE_FAILED', items: 0, bytes: 0 },
   ] as const;
   for (const [position, spool] of spools.entries()) {
-    const bytes = encodeHealth({ epoch: 2, spool });
+    const bytes = encodeHealth({ epoch: 2, spool, vitals: NO_VITALS });
     t.equal(hex(bytes), GOLDEN.health[position]);
-    t.same(decodeHealth(bytes), { epoch: 2, spool });
+    t.same(decodeHealth(bytes), { epoch: 2, spool, vitals: NO_VITALS });
   }
 });
 
@@ -223,6 +250,7 @@ t.test('a grant has its golden bytes, signature included', async (t) => {
     policySha256: new Uint8Array(32).fill(0xcd),
     issuedAtUs: 1_790_000_000_000_001,
     leaseS: 604_800,
+    infoFields: [],
   } as const;
   const bytes = signGrant(grant, key);
   t.equal(hex(bytes), GOLDEN.grant);
@@ -250,7 +278,7 @@ t.test('claims, renewals, releases and information have their golden bytes', asy
     notRenewed: encodeRenewed({ kind: 'refused', code: 'CSR_INVALID', detail: 'no' }),
     release: signRelease({ deviceId, epoch: 4 }, key),
     released: encodeReleased('reset'),
-    info: encodeInfo({ epoch: 2, agentVersion: '1.2.3' }),
+    info: encodeInfo({ ...NO_INFO, epoch: 2, agentVersion: '1.2.3' }),
   };
   for (const [name, bytes] of Object.entries(messages))
     t.equal(hex(bytes), new Map(Object.entries(GOLDEN.identity)).get(name), name);

@@ -11,6 +11,7 @@ const grant = {
   policySha256: new Uint8Array(32).fill(1),
   issuedAtUs: 1,
   leaseS: 60,
+  infoFields: [],
 } as const;
 
 t.test('a grant is valid for its device and the key that signed it only', async (t) => {

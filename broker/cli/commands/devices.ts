@@ -8,6 +8,7 @@ import { linesOf } from '../device-lines.ts';
 import { remarksOn } from '../device-remarks.ts';
 import { connect, findDevice, type Session } from '../session.ts';
 import { duration, size } from '../times.ts';
+import { toldLines } from '../told-lines.ts';
 
 /** How long a connected camera is waited for. */
 const CONFIRM_MS = 10_000;
@@ -35,6 +36,15 @@ export function deviceCommands(program: Command, session: Session): void {
       show(session, server(), named, json === true),
     );
   device
+    .command('info')
+    .description('all that is held of what a camera told of itself, to see, take along or erase')
+    .argument(...DEVICE)
+    .option('--erase', 'erase it; while you consent, the camera tells anew what changes')
+    .option('--yes', 'do not ask')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  lenscap device info garden --json > garden.json')
+    .action((named: string, options: InfoOptions) => info(session, server(), named, options));
+  device
     .command('release')
     .description('give a camera away: consent ends, it forgets everything, others can claim it')
     .argument(...DEVICE)
@@ -60,6 +70,9 @@ interface Sure {
   readonly yes?: boolean;
   readonly json?: boolean;
 }
+interface InfoOptions extends Sure {
+  readonly erase?: boolean;
+}
 interface ReleaseOptions extends Sure {
   readonly recordings: 'keep' | 'delete';
 }
@@ -71,10 +84,34 @@ async function show(
   isJson: boolean,
 ): Promise<void> {
   const { terminal, nowMs } = session;
-  const device = await findDevice(await connect(session, server), named);
+  const client = await connect(session, server);
+  const device = await findDevice(client, named);
   if (isJson) return terminal.json(device);
   for (const line of linesOf(device)) terminal.print(line);
+  for (const line of toldLines(device, await client.told(device.id), nowMs())) terminal.print(line);
   for (const remark of remarksOn(device, nowMs())) terminal.print(`\n${remark}`);
+}
+
+async function info(
+  session: Session,
+  server: string | undefined,
+  named: string,
+  { erase, yes, json }: InfoOptions,
+): Promise<void> {
+  const { terminal, nowMs } = session;
+  const client = await connect(session, server);
+  const device = await findDevice(client, named);
+  if (!erase) {
+    const held = await client.told(device.id);
+    if (json) return terminal.json(held);
+    for (const line of toldLines(device, held, nowMs())) terminal.print(line);
+    return;
+  }
+  const question = `Erase what ${device.name} (${device.id}) told of itself?`;
+  await confirmed(session, question, yes === true, 'nothing has changed');
+  const deleted = await client.eraseTold(device.id);
+  if (json) return terminal.json({ id: device.id, deleted });
+  terminal.print(deleted === 0 ? 'nothing was held' : 'erased');
 }
 
 async function release(

@@ -4,6 +4,7 @@ import { SPOOL_STATES } from '../../../proto/health.ts';
 import { SCOPES } from '../../../proto/scopes.ts';
 import { STATES } from '../../fleet/states.ts';
 import type { DeviceRow } from '../../store/devices.ts';
+import { NOTHING_TOLD } from '../../store/told.ts';
 import { answers, type Context, ownDevice, who } from '../context.ts';
 import { at, deviceParams, integer, list, object, orNull, scopes, text } from '../schemas.ts';
 import { isoTime } from '../times.ts';
@@ -75,6 +76,10 @@ export async function describe(
   const ends = await overview.certificateEnds(row.device_id);
   const { granted, epoch } = await store.consent.standing(row.device_id);
   const totals = await store.media.totals(row.device_id);
+  // What does not open is an error of its own address and does not hide the camera.
+  const told = granted.has('device_info')
+    ? await store.told.of(row).catch(() => NOTHING_TOLD)
+    : NOTHING_TOLD;
   return {
     id: row.device_id,
     name: row.name,
@@ -82,8 +87,8 @@ export async function describe(
     stateReason: row.state_reason,
     releasedAt: isoOrNull(row.released_at_us),
     certificateEnd: isoOrNull(ends.get(row.device_id) ?? null),
-    agentVersion: granted.has('device_info') ? row.agent_version : null,
-    spool: granted.has('device_info') ? spoolOf(row) : null,
+    agentVersion: told.info?.message.agentVersion ?? null,
+    spool: told.health?.message.spool ?? null,
     createdAt: isoTime(row.created_at_us),
     connected: isConnected(row.device_id),
     lastSeenAt: isoOrNull(row.last_seen_at_us),
@@ -95,12 +100,6 @@ export async function describe(
     bytes: totals.bytes,
     lastSegmentEndAt: isoOrNull(totals.lastEndUs),
   };
-}
-
-/** Null before the camera has said how it is. */
-function spoolOf(row: DeviceRow): Record<string, unknown> | null {
-  const { spool_state: state, spool_code: code, spool_items: items, spool_bytes: bytes } = row;
-  return state === null ? null : { state, code, items, bytes };
 }
 
 export function isoOrNull(us: number | null): string | null {

@@ -6,13 +6,16 @@ import { accountAnswer, accountOf } from '../account.ts';
 import { answers, type Context, ownDevice } from '../context.ts';
 import {
   type ExportRequest,
+  exportEvents,
   exportGaps,
   exportRows,
+  exportSnapshots,
   nothingStored,
   openExport,
   openerOf,
 } from '../export-file.ts';
 import { ExportPlan } from '../export-plan.ts';
+import { eventOf, snapshotOf } from '../happenings.ts';
 import {
   breakOf,
   consentOf,
@@ -129,13 +132,15 @@ async function makeManifest(
     pieces.push(pieceOf(placed, estimated));
     if (placed.breaksFrom) breaks.push(breakOf(placed.breaksFrom, placed, reasons));
   }
-  if (pieces.length === 0) throw nothingStored();
+  const events = await exportEvents(store.events, request);
+  const snapshots = await exportSnapshots(store.snapshots, request);
+  if (pieces.length + events.length + snapshots.length === 0) throw nothingStored();
   const streams = [];
   for (const streamId of new Set(pieces.map((piece) => piece.streamId))) {
     const row = await store.media.stream(device.device_id, streamId);
     if (row) streams.push(streamOf(row));
   }
-  const epochs = new Set(pieces.map(({ epoch }) => epoch));
+  const epochs = new Set([...pieces, ...events, ...snapshots].map(({ epoch }) => epoch));
   return {
     schema: 'lenscap-export-1',
     deviceId: device.device_id,
@@ -148,6 +153,8 @@ async function makeManifest(
     streams,
     breaks,
     gaps: gaps.map((gap) => gapOf(gap, estimated)),
+    events: events.map((row) => eventOf(row, estimated)),
+    snapshots: snapshots.map((row) => snapshotOf(row, estimated)),
     account: accountAnswer(await accountOf({ store, consent }, accounted(request, asked), asOfUs)),
     consent: consentOf(epochs, await consent.log(device.device_id)),
   };

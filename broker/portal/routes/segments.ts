@@ -112,7 +112,8 @@ function deleteRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         tags: ['recordings'],
-        summary: 'Delete every piece that begins in a stretch of time, for good',
+        summary:
+          'Delete every piece, snapshot and event that begins in a stretch of time, for good',
         params: deviceParams,
         querystring: object(spanQuery),
         response,

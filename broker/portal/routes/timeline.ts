@@ -11,7 +11,8 @@ export function timelineRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         tags: ['recordings'],
-        summary: 'What became of every second: recorded, not consented, lost, not running, deleted',
+        summary:
+          'What became of every second: recorded, not consented, lost, not running, not wanted, deleted',
         params: deviceParams,
         querystring: object(
           {

@@ -75,10 +75,20 @@ function start(dir: string, over: Overrides = {}) {
       sink.gap(gap);
     },
   };
-  const deps = { config, log, clock: mediaClock, random: () => 0, bootId: BOOT_ID };
+  const deps = { config: () => config, log, clock: mediaClock, random: () => 0, bootId: BOOT_ID };
   const capture = new Capture({ ...deps, sink: handOn });
   const isWanted = wantsSound(config.source, config.audio);
-  const camera = new Camera({ gate, capture, wantsSound: isWanted, before, log });
+  const wanted = { mode: () => 'continuous' as const, onChange: () => () => undefined };
+  const motion = { isRecording: () => true, onChange: () => () => undefined };
+  const camera = new Camera({
+    gate,
+    capture,
+    wanted,
+    motion,
+    wantsSound: () => isWanted,
+    before,
+    log,
+  });
   const [stop, captured] = [new AbortController(), new AbortController()];
   const ended = Promise.all([
     spool.run(stop.signal, captured.signal),

@@ -49,7 +49,7 @@ t.test('a withdrawal or a stop at any moment of the start bans no encoder', asyn
   const streams: unknown[] = [];
   let onSegment = (): void => undefined;
   const capture = new Capture({
-    config: captureConfig({ type: 'test' }, { video: { encoder: 'openh264enc' } }),
+    config: () => captureConfig({ type: 'test' }, { video: { encoder: 'openh264enc' } }),
     log: pino({ level: 'silent' }),
     clock: mediaClock,
     random: () => 0,

@@ -35,6 +35,12 @@ export interface Overrides {
   readonly audio?: Partial<CaptureConfig['audio']>;
   readonly segment?: Partial<CaptureConfig['segment']>;
   readonly capture?: Partial<CaptureConfig['capture']>;
+  readonly recording?: Partial<CaptureConfig['recording']>;
+  readonly motion?: Partial<CaptureConfig['motion']>;
+  readonly masks?: CaptureConfig['masks'];
+  readonly overlay?: Partial<CaptureConfig['overlay']>;
+  readonly clock?: CaptureConfig['clock'];
+  readonly label?: Partial<CaptureConfig['label']>;
 }
 
 /** Small pictures and short times. */
@@ -47,11 +53,35 @@ export function captureConfig(source: SourceConfig, over: Overrides = {}): Captu
       frameRate: 15,
       bitrateKbps: 200,
       keyframeIntervalMs: 1000,
+      rotation: 0,
+      flip: 'none',
+      brightness: 0,
       encoder: 'auto',
       ...over.video,
     },
-    audio: { source: 'source', device: 'default', codec: 'aac', bitrateKbps: 64, ...over.audio },
+    audio: {
+      on: true,
+      source: 'source',
+      device: 'default',
+      codec: 'aac',
+      bitrateKbps: 64,
+      gainDb: 0,
+      eventDb: null,
+      ...over.audio,
+    },
     segment: { durationMs: 1000, ...over.segment },
+    recording: {
+      mode: 'continuous',
+      schedule: null,
+      preRollMs: 4000,
+      postRollMs: 5000,
+      ...over.recording,
+    },
+    motion: { on: false, sensitivityPercent: 50, zones: [], ...over.motion },
+    masks: over.masks ?? [],
+    overlay: { name: false, clock: false, ...over.overlay },
+    clock: over.clock ?? { timeZone: 'Etc/UTC' },
+    label: { name: null, location: null, ...over.label },
     capture: {
       stallTimeoutMs: 4000,
       startTimeoutMs: 30_000,
@@ -83,11 +113,14 @@ export class Recording {
   readonly #revoke = new AbortController();
   readonly #news = new EventEmitter();
   readonly ended: Promise<void>;
+  readonly capture: Capture;
+  /** The settings in force. */
+  config: CaptureConfig;
 
   constructor(
     config: CaptureConfig,
     audio = true,
-    more: Partial<Pick<CaptureDeps, 'clock' | 'childEnv'>> = {},
+    more: Partial<Pick<CaptureDeps, 'clock' | 'childEnv' | 'eyes'>> = {},
   ) {
     const sink = {
       stream: (stream: Stream) => this.#note('stream', () => this.streams.push(stream)),
@@ -106,8 +139,9 @@ export class Recording {
         done();
       },
     });
+    this.config = config;
     const capture = new Capture({
-      config,
+      config: () => this.config,
       log: pino({ level: 'debug' }, lines),
       clock: mediaClock,
       random: () => 0,
@@ -115,6 +149,7 @@ export class Recording {
       sink,
       ...more,
     });
+    this.capture = capture;
     const permit = { epoch: 7, audio, revoked: this.#revoke.signal };
     this.ended = capture.run(this.#stop.signal, permit).then(() => {
       this.isOver = true;
@@ -132,6 +167,12 @@ export class Recording {
           `waited in vain for: ${what}\n${this.order.join(' ')}\n${this.log.slice(-600)}`,
         );
       });
+  }
+
+  /** Changes settings while it runs. */
+  adjust(over: Partial<CaptureConfig>): Promise<'set' | 'restart'> {
+    this.config = { ...this.config, ...over };
+    return this.capture.adjust();
   }
 
   stop(): Promise<void> {

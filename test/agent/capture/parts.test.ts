@@ -116,14 +116,15 @@ t.test(
     const time = { mono: 2000 };
     const clock = { wallUs: () => 9_000_000 + time.mono, monoUs: () => time.mono };
     const outage = new Outage({ clock, bootId: BOOT_ID, onGap: (gap) => gaps.push(gap) });
-    outage.leaseEnded({ bootId: BOOT_ID, endMonoUs: 1000, endAtUs: 9_001_000, epoch: 2 });
-    outage.leaseEnded(null);
+    const lease = (epoch: number) => ({ epoch, reason: 'lease_expired', code: null }) as const;
+    outage.absent(lease(2), { bootId: BOOT_ID, endMonoUs: 1000, endAtUs: 9_001_000, epoch: 2 });
+    outage.absent(lease(2), 'run');
     outage.resume(3, null);
     time.mono = 5000;
     outage.begin('source_lost', 'CAPTURE_NO_SOURCE');
     outage.covered(6000, 500);
     outage.begin('source_stalled', 'CAPTURE_STALLED');
-    outage.leaseEnded(null);
+    outage.absent(lease(2), 'run');
     outage.resume(4, null);
     outage.covered(8000, 500);
     t.match(gaps, [

@@ -16,11 +16,8 @@ function input(
   over: Partial<PipelineInput> = {},
   settings: Overrides = {},
 ): PipelineInput {
-  const { video, audio } = captureConfig(source, settings);
   return {
-    source,
-    video,
-    audio,
+    ...captureConfig(source, settings),
     credentials: null,
     tracks: knownTracks(source, true),
     videoEncoder: 'x264enc',
@@ -52,7 +49,7 @@ const plans: Record<string, { input: PipelineInput; has: RegExp; not: RegExp }> 
   'H.264 v4l2 is passed through': {
     input: input({ type: 'v4l2', device: '/dev/video0', format: 'h264' }),
     has: /^v4l2src name=src ! video\/x-h264,width=160,height=120 ! h264parse/,
-    not: /x264enc|videoconvert/,
+    not: /x264enc|videoscale/,
   },
   'libcamera is encoded': {
     input: input({ type: 'libcamera', camera: null }),
@@ -80,7 +77,7 @@ const plans: Record<string, { input: PipelineInput; has: RegExp; not: RegExp }> 
   'RTSP H.264 and AAC pass through': {
     input: input(RTSP, H264_AAC),
     has: /protocols=udp latency=321 .*rtph264depay ! h264parse .*rtpmp4gdepay ! aacparse/,
-    not: /enc |decodebin/,
+    not: /x264enc|decodebin/,
   },
   'RTSP with anything else is decoded': {
     input: input(RTSP, { tracks: { video: 'other', audio: 'other' } }),
@@ -117,16 +114,73 @@ t.test('no text of the configuration reaches a launch string', async (t) => {
       const over = { credentials: login, videoEncoder: encoder };
       const { launch, properties } = capturePlan(input(source, over, settings));
       t.notMatch(launch, /EVIL|passwd|filesink/, source.type);
-      t.ok(properties.some(({ value }) => value.includes(evil)));
+      t.ok(properties.some(({ value }) => String(value).includes(evil)));
     }
     t.notMatch(inspectionPlan(source, login, true).launch, /EVIL|passwd|filesink/);
   }
   t.strictSame(
-    capturePlan(input({ ...RTSP, url: 'rtsp://a/b' }, { credentials })).properties.map(
-      ({ name }) => name,
-    ),
+    capturePlan(input({ ...RTSP, url: 'rtsp://a/b' }, { credentials }))
+      .properties.filter(({ element }) => element === 'd')
+      .map(({ name }) => name),
     ['location', 'user-id', 'user-pw'],
   );
+});
+
+t.test('neither a name nor a mask changes a launch string by a byte', async (t) => {
+  const names = ['x', '! filesink location=/tmp/x', '<span>', '" name=y', '\\', '%', '\u0000'];
+  const sources: SourceConfig[] = [
+    { type: 'test' },
+    { type: 'file', path: 'x', loop: true },
+    { ...RTSP },
+    { type: 'v4l2', device: '/dev/video0', format: 'h264' },
+  ];
+  for (const source of sources) {
+    const overlay = { name: true, clock: true };
+    const plain = capturePlan(input(source, {}, { overlay }));
+    for (const name of names) {
+      const masks = [
+        [
+          [0, 0],
+          [0.123, 0],
+          [0.4567, 1],
+        ],
+      ] as const;
+      const label = { name, location: name };
+      const clock = { timeZone: 'Europe/Berlin' };
+      const plan = capturePlan(input(source, {}, { overlay, label, masks, clock }));
+      t.equal(plan.launch, plain.launch);
+    }
+    const text = capturePlan(input(source, {}, { overlay, label: { name: `<b>&"'` } })).properties;
+    t.ok(text.some(({ value }) => value === '&lt;b&gt;&amp;&quot;&apos;'));
+  }
+});
+
+t.test('what is drawn makes H.264 be encoded anew, and nothing else does', async (t) => {
+  const masks = [
+    [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+    ],
+  ] as const;
+  const drawn: Overrides[] = [
+    { masks },
+    { overlay: { clock: true } },
+    { overlay: { name: true } },
+    { video: { rotation: 180 } },
+    { video: { flip: 'vertical' } },
+    { video: { brightness: 1 } },
+  ];
+  for (const over of drawn)
+    t.match(capturePlan(input(RTSP, H264_AAC, over)).launch, /decodebin .*x264enc/);
+  const kept: Overrides[] = [{ motion: { on: true } }, { audio: { gainDb: 3 } }, {}];
+  for (const over of kept) t.notMatch(capturePlan(input(RTSP, H264_AAC, over)).launch, /x264enc/);
+});
+
+t.test('a camera that hangs on its side is asked for pictures that lie', async (t) => {
+  const camera = { type: 'v4l2', device: '/dev/video0', format: 'mjpeg' } as const;
+  const { launch } = capturePlan(input(camera, {}, { video: { rotation: 90 } }));
+  t.match(launch, /image\/jpeg,width=120,height=160 .*video-direction=90r.*width=160,height=120/);
 });
 
 t.test('the tracks of a source are linked by an element, never by a filter', async (t) => {

@@ -37,6 +37,7 @@ t.test(
       policySha256: new Uint8Array(32),
       issuedAtUs: 1,
       leaseS: 60,
+      infoFields: [],
     };
     const valid = grant(9, ['video']);
     const flipped = Uint8Array.from(valid);
@@ -282,4 +283,27 @@ t.test('a withdrawal is not confirmed before all of what waited is erased', asyn
   t.same(gate.accept(grant(2, [])), { outcome: 'unsaved', epoch: 2 });
   isErasable = true;
   t.same(gate.accept(grant(2, [])), { outcome: 'applied', epoch: 2 });
+});
+
+t.test('what a policy names of the device no longer is erased and told no more', async (t) => {
+  const dir = t.testdir();
+  const { gate, clock, retained } = makeGate(dir);
+  t.equal(gate.knownEpoch(), null);
+  const health = { epoch: 1, scopes: ['device_info'], part: 'health' } as const;
+  const infoFields = ['model', 'health'] as const;
+  gate.accept(grant(1, ['device_info'], { infoFields }));
+  t.same(gate.infoFields(), infoFields);
+  t.ok(gate.mayKeep(health));
+  const before = retained.length;
+  const since = { device_info: 1 };
+  gate.accept(grant(2, ['device_info'], { infoFields: ['model', 'storage'] }, since));
+  t.equal(retained.length, before + 1);
+  t.same(gate.infoFields(), ['model', 'storage']);
+  t.notOk(gate.mayKeep(health));
+  t.ok(gate.mayKeep({ epoch: 1, scopes: ['device_info'] }));
+  clock.advance(4000);
+  t.same([gate.infoFields(), gate.knownEpoch()], [[], 2], 'the lease ran out, the consent lasts');
+  mkdirSync(join(dir, 'grant.new'));
+  gate.accept(grant(3, ['device_info'], { infoFields: ['storage'] }, since));
+  t.notOk(existsSync(join(dir, 'grant')), 'and the wider grant does not outlive a full disk');
 });

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { pino } from 'pino';
 import { Gate } from '../../../agent/consent/gate.ts';
 import { type Grant, signGrant } from '../../../proto/grant.ts';
+import { INFO_FIELDS } from '../../../proto/info.ts';
 import type { Scope } from '../../../proto/scopes.ts';
 
 export const DEVICE = 'cam-abcdefghijklmnop';
@@ -35,6 +36,7 @@ export function grant(
     policySha256: new Uint8Array(scopes.length === 0 ? 0 : 32).fill(7),
     issuedAtUs: 1_800_000_000_000_000,
     leaseS: 3600,
+    infoFields: scopes.includes('device_info') ? INFO_FIELDS : [],
     ...more,
   };
   return signGrant(content, consent.privateKey);

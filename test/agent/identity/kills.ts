@@ -20,7 +20,7 @@ export function faultAt(board: Board, call: string, n: number, fault: string): s
 function traced(board: Board, out: string, ...args: readonly string[]): string[] {
   const { identityPath, stateDir } = board;
   const files = [identityPath, `${identityPath}.pending`].flatMap((path) => [path, `${path}.new`]);
-  const state = ['resetting', 'releasing', 'grant', 'last-pictures', 'instance'];
+  const state = ['resetting', 'releasing', 'grant', 'last-pictures', 'configuration', 'instance'];
   const paths = [dirname(identityPath), stateDir, ...files, ...state.map((f) => join(stateDir, f))];
   return ['strace', '-f', '-qq', '-o', out, ...paths.flatMap((path) => ['-P', path]), ...args];
 }

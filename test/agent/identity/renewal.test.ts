@@ -58,7 +58,8 @@ t.test(
     t.not(after.privateKey, before.privateKey);
     t.equal(after.previous, null);
     t.equal(service.admitted.at(-1)?.serial, serialOf(after.certificate));
-    t.same(board.files(), ['grant', 'identity.json', 'instance', 'spool']);
+    const kept = ['grant', 'identity.json', 'instance', 'journal', 'running', 'spool'];
+    t.same(board.files(), kept);
     t.equal(renewals(service), 1);
     t.equal(await agent.kill('SIGTERM'), 0);
     t.notOk(agent.err.includes(after.privateKey.split('\n')[1] ?? ''));

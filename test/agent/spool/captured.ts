@@ -1,5 +1,6 @@
 // Streams, segments and gaps as a capture hands them on, for the tests of spool and uplink.
 import { createHash } from 'node:crypto';
+import type { Event } from '../../../proto/event.ts';
 import type { Gap } from '../../../proto/gap.ts';
 import type { SegmentHeader } from '../../../proto/segment.ts';
 import type { Stream } from '../../../proto/stream.ts';
@@ -69,6 +70,24 @@ export function gap(name: string, startS: number, more: Partial<Gap> = {}): Gap 
     reason: 'source_lost',
     epoch: 1,
     code: null,
+    ...more,
+  };
+}
+
+/** Motion that lasts, unless said otherwise. */
+export function event(name: string, startS: number, more: Partial<Event> = {}): Event {
+  return {
+    eventId: hex(name),
+    kind: 'motion',
+    bootId: BOOT,
+    startAtUs: START_US + startS * SECOND_US,
+    startMonoUs: SECOND_US + startS * SECOND_US,
+    durationUs: 0,
+    lasts: true,
+    epoch: 1,
+    peak: 0,
+    code: null,
+    detail: '',
     ...more,
   };
 }

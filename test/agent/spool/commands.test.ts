@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkSpool, listSpool } from '../../../agent/spool/commands.ts';
 import type { NewRecord } from '../../../agent/spool/flash.ts';
+import { encodeEvent } from '../../../proto/event.ts';
 import { encodeGap } from '../../../proto/gap.ts';
 import { encodeSegmentHead } from '../../../proto/segment.ts';
 import { encodeStream } from '../../../proto/stream.ts';
 import { AGENT, finished, node } from '../../e2e/processes.ts';
-import { gap, header, hex, media, stream } from './captured.ts';
+import { event, gap, header, hex, media, stream } from './captured.ts';
 import { openAt } from './records.ts';
 
 const video = { scopes: ['video'] } as const;
@@ -22,6 +23,7 @@ const RECORDS: readonly NewRecord[] = [
     media: media(9000),
   },
   { number: 3, kind: 'gap', ...video, head: encodeGap(gap('g', 60)), media: [] },
+  { number: 4, kind: 'event', ...video, head: encodeEvent(event('e', 90)), media: [] },
 ];
 
 async function board(t: Test) {
@@ -60,6 +62,7 @@ const LIST = [
   `1 stream ${hex('a')} 2027-01-15T08:00:00.000Z 0.000 s 4096 bytes epoch 1 video`,
   `2 segment ${hex('a')}/7 2027-01-15T08:00:07.000Z 1.000 s 12288 bytes epoch 3 video`,
   `3 gap ${hex('g')} 2027-01-15T08:01:00.000Z 1.000 s 4096 bytes epoch 1 video`,
+  `4 event ${hex('e')} 2027-01-15T08:01:30.000Z 0.000 s 4096 bytes epoch 1 video`,
 ];
 
 t.test('the records are listed and checked, and nothing is changed', async (t) => {
@@ -67,9 +70,9 @@ t.test('the records are listed and checked, and nothing is changed', async (t) =
   const before = readdirSync(join(stateDir, 'spool'));
   t.match(await spool('list'), {
     code: 0,
-    out: [...LIST, '3 records, 20480 bytes', ''].join('\n'),
+    out: [...LIST, '4 records, 24576 bytes', ''].join('\n'),
   });
-  t.match(await spool('check'), { code: 0, out: '3 whole, 0 damaged\n' });
+  t.match(await spool('check'), { code: 0, out: '4 whole, 0 damaged\n' });
   t.same(readdirSync(join(stateDir, 'spool')), before);
   t.same(readdirSync(stateDir), ['spool'], 'no lock, no other file');
 });
@@ -81,7 +84,7 @@ t.test('a damaged record is named, and the status is 74', async (t) => {
   t.equal(checked.code, 74);
   t.match(checked.err, 'stored data are damaged');
   t.same(JSON.parse(checked.out), {
-    whole: 2,
+    whole: 3,
     damaged: [{ number: 2, kind: 'segment', why: 'the media is not what was sealed' }],
   });
   t.match(await spool('list'), { code: 0 }, 'its head is sound');
@@ -98,7 +101,7 @@ t.test('as JSON the list has the same, and neither media nor keys', async (t) =>
       { number: 2, kind: 'segment', piece: `${hex('a')}/7`, epoch: 3, scopes: ['video'] },
       { number: 3, kind: 'gap', piece: hex('g'), startAtUs: 1_800_000_060_000_000 },
     ],
-    bytes: 20480,
+    bytes: 24576,
   });
   const { keys } = JSON.parse(readFileSync(join(stateDir, 'spool', 'key'), 'utf8'));
   t.notOk(text.includes(keys.video));
@@ -116,15 +119,17 @@ t.test('what cannot be read is said: a damaged head, lost keys, another version'
   writeFileSync(path('00000000000000000003.gap'), 'x');
   t.match(await said((say) => listSpool(stateDir, false, say)), [
     ...LIST.slice(0, 2),
+    LIST[3],
     /^3 gap damaged: /,
-    '2 records, 16384 bytes, 1 damaged',
+    '3 records, 20480 bytes, 1 damaged',
   ]);
   writeFileSync(path('key'), 'x');
   t.match(await said((say) => checkSpool(stateDir, false, say)), [
     '1 stream damaged: its key is lost',
     '2 segment damaged: its key is lost',
     /^3 gap damaged: /,
-    '0 whole, 3 damaged',
+    '4 event damaged: its key is lost',
+    '0 whole, 4 damaged',
     'STORE_CORRUPT',
   ]);
   writeFileSync(path('key'), '{"version":7}');

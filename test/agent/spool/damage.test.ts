@@ -61,8 +61,15 @@ const changed = (file: Buffer, bit: number) => (at: number) => {
   return copy;
 };
 
-for (const one of [record(2), gapRecord(2), record(2, { kind: 'stream', media: [] })]) {
-  t.test(`a ${one.kind} cut at any byte is damaged, the others are not`, async (t) => {
+const KINDS = [
+  record(2),
+  gapRecord(2),
+  record(2, { kind: 'stream', media: [] }),
+  record(2, { kind: 'event', media: [] }),
+];
+
+for (const one of KINDS) {
+  t.test(`a record (${one.kind}) cut at any byte is damaged, the others are not`, async (t) => {
     const random = seeded(t);
     const place = await around(t, one);
     const places = [...place.file.keys()].filter(() => random() < SHARE);
@@ -72,13 +79,16 @@ for (const one of [record(2), gapRecord(2), record(2, { kind: 'stream', media: [
     t.same(await damagedAt(place, one, [0], longer), [], 'and so is one that has grown');
   });
 
-  t.test(`a ${one.kind} with any byte changed is damaged, the others are not`, async (t) => {
-    const random = seeded(t);
-    const place = await around(t, one);
-    const places = [...place.file.keys()].filter(() => random() < SHARE);
-    const flipped = (at: number) => changed(place.file, Math.floor(random() * 8))(at);
-    t.same(await damagedAt(place, one, places, flipped), []);
-  });
+  t.test(
+    `a record (${one.kind}) with any byte changed is damaged, the others are not`,
+    async (t) => {
+      const random = seeded(t);
+      const place = await around(t, one);
+      const places = [...place.file.keys()].filter(() => random() < SHARE);
+      const flipped = (at: number) => changed(place.file, Math.floor(random() * 8))(at);
+      t.same(await damagedAt(place, one, places, flipped), []);
+    },
+  );
 }
 
 t.test('the same for a segment of many pieces, at places by chance', async (t) => {

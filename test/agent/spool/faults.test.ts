@@ -24,7 +24,9 @@ const EACH_FAILURE = { 'error=EIO': 'STORE_FAILED', 'error=ENOSPC': 'STORE_FULL'
 
 function filesOf(folder: string, numbers: readonly number[]): string[] {
   const names = numbers.flatMap((number) =>
-    ['stream', 'segment', 'gap'].map((kind) => `${String(number).padStart(20, '0')}.${kind}`),
+    ['stream', 'segment', 'gap', 'event'].map(
+      (kind) => `${String(number).padStart(20, '0')}.${kind}`,
+    ),
   );
   return [
     folder,

@@ -13,11 +13,12 @@ import {
   type RecordHeader,
   sealed,
 } from '../../../agent/spool/record.ts';
+import { encodeEvent } from '../../../proto/event.ts';
 import { encodeGap } from '../../../proto/gap.ts';
 import { SCOPES } from '../../../proto/scopes.ts';
 import { encodeSegmentHead } from '../../../proto/segment.ts';
 import { encodeStream } from '../../../proto/stream.ts';
-import { gap, header, stream } from './captured.ts';
+import { event, gap, header, stream } from './captured.ts';
 import { bytesFrom, DEVICE, gapRecord, record } from './records.ts';
 
 const key = keyFrom(bytesFrom('key', 32));
@@ -49,6 +50,7 @@ t.test('the format of version 1 is the one of the golden file', async (t) => {
       media: chunks,
     },
     { number: 2 ** 40, kind: 'gap', scopes: ['video'], head: encodeGap(gap('g', 3)), media: [] },
+    { number: 3, kind: 'event', scopes: ['video'], head: encodeEvent(event('e', 4)), media: [] },
   ];
   const golden = readFileSync(new URL('./spool-v1.hex', import.meta.url), 'utf8')
     .trim()

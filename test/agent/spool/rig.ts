@@ -114,6 +114,8 @@ export function told(item: SpoolItem | undefined): string {
   if (item === undefined) return 'nothing';
   if (item.kind === 'segment') return `segment ${item.header.sequence}`;
   if (item.kind === 'stream') return 'stream';
+  if (item.kind === 'event')
+    return `event ${item.event.kind} ${item.event.lasts ? 'begins' : 'over'} ${item.event.eventId}`;
   const startS = (item.gap.startMonoUs - SECOND_US) / SECOND_US;
   return `gap ${item.gap.reason} ${startS}+${item.gap.durationUs / SECOND_US}`;
 }

@@ -23,7 +23,7 @@ export const STEPS: readonly Step[] = [
   { write: record(6) },
   { remove: record(6) },
   { write: record(7, sound) },
-  { write: gapRecord(8) },
+  { write: record(8, { kind: 'event', media: [] }) },
   { erase: [] },
 ];
 

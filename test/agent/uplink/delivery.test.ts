@@ -3,11 +3,12 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { ErrorCode } from '../../../proto/errors.ts';
+import { decodeEvent } from '../../../proto/event.ts';
 import { decodeGap } from '../../../proto/gap.ts';
 import { decodeSegment } from '../../../proto/segment.ts';
 import { decodeApplied, encodeVerdict } from '../../../proto/verdict.ts';
 import { grant } from '../consent/grants.ts';
-import { header, hex, media, stream } from '../spool/captured.ts';
+import { event, header, hex, media, stream } from '../spool/captured.ts';
 import { eventually, fill, makeRig, type RigOptions } from './rig.ts';
 import type { Publish, TestServer } from './server.ts';
 import { SlowLine } from './slow-line.ts';
@@ -282,6 +283,30 @@ t.test('with the lease run out nothing leaves until it is renewed', async (t) =>
   rig.server.say('grant', grant(1, ['video']));
   await eventually('all sent', () => empty(rig));
   t.same(sequences(rig.server), [0]);
+});
+
+t.test('events leave under their own scope, and what was sent is counted', async (t) => {
+  const rig = await rigFor(t, {
+    onReady: (server) =>
+      server.say('grant', grant(2, ['video', 'device_info'], {}, { video: 1, device_info: 1 })),
+  });
+  rig.gate.accept(grant(1, ['video', 'device_info', 'audio']));
+  rig.spool.event(event('m', 0));
+  rig.spool.event(event('s', 1, { kind: 'sound' }));
+  rig.spool.event(event('p', 2, { kind: 'power_restored', lasts: false }));
+  rig.gate.accept(grant(2, ['video', 'device_info'], {}, { video: 1, device_info: 1 }));
+  fill(rig, 1);
+  rig.start();
+  await eventually('all is sent', () => empty(rig));
+  const events = rig.server.received.filter(({ noun }) => noun === 'event');
+  t.same(
+    events.map(({ payload }) => decodeEvent(payload).kind),
+    ['motion', 'power_restored'],
+  );
+  t.equal(rig.figures.segmentsSent, 1);
+  t.ok(rig.figures.bytesSent > 1000, `${rig.figures.bytesSent} bytes`);
+  t.not(rig.figures.roundTripMs, null);
+  t.equal(rig.figures.connectionsLost, 0);
 });
 
 t.test('messages that make no sense are ignored', async (t) => {

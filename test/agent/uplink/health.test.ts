@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Line } from '../../../agent/uplink/errand.ts';
-import { HealthReport } from '../../../agent/uplink/health.ts';
-import { decodeHealth, type Health, type SpoolHealth } from '../../../proto/health.ts';
+import { LinkFigures } from '../../../agent/uplink/figures.ts';
+import { HealthReport, healthVitals } from '../../../agent/uplink/health.ts';
+import { decodeHealth, type Health, type SpoolHealth, type Vitals } from '../../../proto/health.ts';
 import { eventually } from '../../e2e/processes.ts';
 import { grant, makeGate, silent } from '../consent/grants.ts';
 
@@ -12,8 +13,25 @@ const QUIET_MS = 500;
 const FINE: SpoolHealth = { state: 'on_flash', code: null, items: 1, bytes: 1000 };
 const BROKEN: SpoolHealth = { ...FINE, state: 'memory_only', code: 'STORE_FAILED' };
 
+const VITALS: Vitals = {
+  temperatureCelsius: 48.5,
+  memoryTotalBytes: 1 << 30,
+  memoryAvailableBytes: 1 << 29,
+  cpuPercent: 12,
+  flashWearPercent: 20,
+  clockOffsetMs: -3,
+  framesCaptured: 1500,
+  framesDropped: 2,
+  segmentsSent: 3,
+  bytesSent: 4000,
+  roundTripMs: null,
+  connectionsLost: 1,
+  signalDbm: -60,
+  uptimeS: 60,
+};
+
 /** A camera whose spool is as the test says. */
-function camera(t: Test) {
+function camera(t: Test, intervalS = 3600) {
   const { gate, clock } = makeGate(t.testdir());
   const listeners = new Set<() => void>();
   const spool = {
@@ -32,7 +50,16 @@ function camera(t: Test) {
     },
     reconnect: () => t.fail('no reason to'),
   };
-  const report = new HealthReport({ gate, spool, log: silent, quietMs: QUIET_MS });
+  const figures = new LinkFigures();
+  const report = new HealthReport({
+    gate,
+    spool,
+    figures,
+    vitals: async () => VITALS,
+    intervalS,
+    log: silent,
+    quietMs: QUIET_MS,
+  });
   const connect = () => {
     const end = new AbortController();
     const running = report.run(line, end.signal);
@@ -47,7 +74,7 @@ function camera(t: Test) {
     spool.now = health;
     for (const listener of listeners) listener();
   };
-  return { gate, clock, told, connect, become, listeners };
+  return { gate, clock, told, connect, become, listeners, figures };
 }
 
 t.test('it is told on each connection and after a change of state, no other', async (t) => {
@@ -66,6 +93,39 @@ t.test('it is told on each connection and after a change of state, no other', as
   t.equal(listeners.size, 0, 'nothing listens after the connection');
   connect();
   await eventually('told again', () => told.length === 3);
+});
+
+t.test('what the board says is told with it, and again after the interval', async (t) => {
+  const { gate, told, connect, figures } = camera(t, 1);
+  gate.accept(grant(1, ['device_info']));
+  connect();
+  await eventually('told twice', () => told.length === 2);
+  t.same(told[0]?.vitals, VITALS);
+  const [first, second] = told.map(({ atMs }) => atMs);
+  t.ok((second ?? 0) - (first ?? 0) >= 995, 'a second apart');
+  t.not(figures.roundTripMs, null, 'and how long the way takes is known from it');
+});
+
+t.test('a policy that does not name health hears nothing of it', async (t) => {
+  const { gate, told, connect, become } = camera(t, 1);
+  gate.accept(grant(1, ['video', 'device_info'], { infoFields: ['model'] }));
+  connect();
+  become(BROKEN);
+  await sleep(QUIET_MS * 1.2);
+  t.same(told, []);
+});
+
+t.test('the figures of all parts make the report', async (t) => {
+  const figures = new LinkFigures();
+  figures.noteSent('segment', 100);
+  figures.noteSent('gap', 20);
+  figures.noteRoundTrip(7.4);
+  figures.noteLost();
+  const { clockOffsetMs, framesCaptured, framesDropped, ...rest } = VITALS;
+  const { segmentsSent, bytesSent, roundTripMs, connectionsLost, ...board } = rest;
+  const frames = { framesCaptured, framesDropped };
+  const sent = { segmentsSent: 1, bytesSent: 120, roundTripMs: 7, connectionsLost: 1 };
+  t.same(healthVitals({ board, figures, frames, clockOffsetMs }), { ...VITALS, ...sent });
 });
 
 t.test('a flash that changes its mind all the time is told of now and then', async (t) => {

@@ -49,7 +49,7 @@ t.test('the backlog takes at most its share of the time', async (t) => {
   t.equal(restMs(100, 100), 0);
   const random = seeded(t);
   for (const percent of [1, 25, 50, 80, 99]) {
-    const share = new BacklogShare(percent, 4);
+    const share = new BacklogShare({ backlogPercent: percent, window: 4 });
     let nowMs = 1000;
     let busyMs = 0;
     for (let item = 0; item < 200; item += 1) {
@@ -65,7 +65,7 @@ t.test('the backlog takes at most its share of the time', async (t) => {
 });
 
 t.test('what goes in parallel is counted once', async (t) => {
-  const share = new BacklogShare(50, 4);
+  const share = new BacklogShare({ backlogPercent: 50, window: 4 });
   for (const sentMs of [0, 0, 0]) share.acknowledged('backlog', true, sentMs, 2000);
   t.equal(share.restMs(2000), 2000);
   share.acknowledged('live', false, 2000, 3000);
@@ -80,7 +80,7 @@ t.test('several of the backlog go at a time only where the way is long, not thin
 });
 
 t.test('how long the way is, only what is small tells', async (t) => {
-  const share = new BacklogShare(80, 4);
+  const share = new BacklogShare({ backlogPercent: 80, window: 4 });
   share.acknowledged('live', true, 0, 800);
   share.acknowledged('live', true, 800, 1700);
   t.equal(share.slots, 1);

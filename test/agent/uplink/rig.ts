@@ -6,6 +6,7 @@ import { Flash } from '../../../agent/spool/flash.ts';
 import { eraseSpool, spoolFolder } from '../../../agent/spool/folder.ts';
 import { SpoolQueue } from '../../../agent/spool/queue.ts';
 import type { Errand } from '../../../agent/uplink/errand.ts';
+import { LinkFigures } from '../../../agent/uplink/figures.ts';
 import { Uplink } from '../../../agent/uplink/uplink.ts';
 import { consent, DEVICE, grant } from '../consent/grants.ts';
 import { BOOT, header, media, SECOND_US, stream } from '../spool/captured.ts';
@@ -116,7 +117,9 @@ export async function makeRig(options: RigOptions) {
     server: { host, port },
   };
   const told: ('admitted' | 'refused')[] = [];
+  const figures = new LinkFigures();
   const uplink = new Uplink({
+    figures,
     credentials: {
       next: () => identity,
       admitted: () => told.push('admitted'),
@@ -141,6 +144,7 @@ export async function makeRig(options: RigOptions) {
     server,
     spool,
     gate,
+    figures,
     lines,
     /** What the uplink learned about its credentials. */
     told,

@@ -1,9 +1,20 @@
 // The bench's handle on simulated devices, spread over processes.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Started, start, stop } from '../processes.ts';
-import type { Acked, FleetSpec, FromFleet, Refusal, Status, ToFleet } from './fleet-messages.ts';
+import type {
+  Acked,
+  ConfigAnswer,
+  FleetSpec,
+  FromFleet,
+  Refusal,
+  Status,
+  ToFleet,
+} from './fleet-messages.ts';
 
-const NONE: Status = { connected: 0, losses: 0, lastUpAtMs: 0, refusals: [], acked: [] };
+const NONE: Status = {
+  ...{ connected: 0, losses: 0, lastUpAtMs: 0 },
+  ...{ refusals: [], acked: [], answers: [] },
+};
 const POLL_MS = 20;
 
 interface Part {
@@ -15,6 +26,7 @@ interface Part {
 export class Fleet {
   readonly refusals: Refusal[] = [];
   readonly acked: Acked[] = [];
+  readonly answers: ConfigAnswer[] = [];
   readonly size: number;
   readonly #parts: readonly Part[];
 
@@ -84,6 +96,7 @@ export class Fleet {
         part.status = message.status;
         this.refusals.push(...message.status.refusals);
         this.acked.push(...message.status.acked);
+        this.answers.push(...message.status.answers);
       }
     });
     started.child.once('exit', () => {

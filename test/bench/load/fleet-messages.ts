@@ -21,6 +21,29 @@ export interface FleetSpec {
   readonly atATime: number;
   /** Absent: the devices are idle. */
   readonly cameras: CameraSpec | null;
+  /** Absent: the devices do not answer to configurations. */
+  readonly configured?: ConfiguredSpec;
+}
+
+/** What a device does with a configuration; an impostor answers for another one. */
+export type Behaviour = 'apply' | 'revert' | 'silent' | 'impostor';
+
+export interface ConfiguredSpec {
+  /** By device id. */
+  readonly devices: Readonly<
+    Record<string, { readonly epoch: number; readonly behaviour: Behaviour }>
+  >;
+  /** PEM. */
+  readonly consentKey: string;
+  /** In whose name impostors speak. */
+  readonly victim: string;
+}
+
+/** A device has a configuration. */
+export interface ConfigAnswer {
+  readonly atMs: number;
+  readonly deviceId: string;
+  readonly version: number;
 }
 
 /** Segments at a steady pace, queued while there is no connection. */
@@ -56,6 +79,7 @@ export interface Status {
   readonly lastUpAtMs: number;
   readonly refusals: readonly Refusal[];
   readonly acked: readonly Acked[];
+  readonly answers: readonly ConfigAnswer[];
 }
 
 export type ToFleet =

@@ -1,7 +1,16 @@
 // Many simulated devices in a process of their own, idle or recording; what they cost is counted for
 // nobody. Tells how they fare ten times a second.
 import { Camera } from './camera.ts';
-import type { Acked, FleetSpec, FromFleet, Refusal, Status, ToFleet } from './fleet-messages.ts';
+import { Configured } from './configured.ts';
+import type {
+  Acked,
+  ConfigAnswer,
+  FleetSpec,
+  FromFleet,
+  Refusal,
+  Status,
+  ToFleet,
+} from './fleet-messages.ts';
 import type { Device } from './messages.ts';
 import { Standing } from './standing.ts';
 
@@ -16,17 +25,10 @@ const standing: Standing[] = [];
 let [connected, losses, lastUpAtMs] = [0, 0, 0];
 let refusals: Refusal[] = [];
 let acked: Acked[] = [];
+let answers: ConfigAnswer[] = [];
 
 function makeDevice(spec: FleetSpec, device: Device, index: number): Standing {
-  const epoch = spec.cameras?.epochs[index] ?? 0;
-  const camera = spec.cameras
-    ? new Camera({
-        ...spec.cameras,
-        epoch,
-        deviceId: device.deviceId,
-        onAck: (ack) => acked.push(ack),
-      })
-    : undefined;
+  const camera = activity(spec, device.deviceId, index);
   return new Standing({
     server: spec,
     device,
@@ -44,6 +46,25 @@ function makeDevice(spec: FleetSpec, device: Device, index: number): Standing {
     onRefused: (refusal) => refusals.push(refusal),
     ...(camera ? { onMessage: (topic, payload) => camera.receive(topic, payload) } : {}),
   });
+}
+
+/** What a device does besides being connected. */
+function activity(
+  spec: FleetSpec,
+  deviceId: string,
+  index: number,
+): Camera | Configured | undefined {
+  const { cameras, configured } = spec;
+  const behaving = configured?.devices[deviceId];
+  if (configured && behaving)
+    return new Configured({
+      ...{ ...configured, ...behaving, deviceId },
+      onAnswer: (answer) => answers.push(answer),
+    });
+  const epoch = cameras?.epochs[index] ?? 0;
+  return cameras
+    ? new Camera({ ...cameras, epoch, deviceId, onAck: (ack) => acked.push(ack) })
+    : undefined;
 }
 
 /** So many first connections at a time; each goes on by itself then. */
@@ -66,8 +87,8 @@ function fail(error: unknown): void {
 }
 
 function report(): void {
-  const status: Status = { connected, losses, lastUpAtMs, refusals, acked };
-  [refusals, acked] = [[], []];
+  const status: Status = { connected, losses, lastUpAtMs, refusals, acked, answers };
+  [refusals, acked, answers] = [[], [], []];
   say({ kind: 'status', status });
 }
 

@@ -3,7 +3,9 @@ import t from 'tap';
 import type { Device } from '../../../broker/cli/answers.ts';
 import { remarksOn } from '../../../broker/cli/device-remarks.ts';
 import { decodeSetupCode } from '../../../proto/setup-code.ts';
+import { healthOf, infoOf, reportedOf } from '../../proto/tellings.ts';
 import { Board, idOf } from '../fleet/house.ts';
+import { tell } from '../portal/house.ts';
 import { atTerminal, loggedIn } from './process.ts';
 
 t.test('a camera given away says whether it has confirmed it', async (t) => {
@@ -65,7 +67,7 @@ t.test('a camera is shown, and what waits on it only under its consent', async (
   const by = { actor: 'test', how: 'test' };
   const { epoch } = await house.consent.grant(device, ['device_info'], sha256, by);
   const spool = { state: 'memory_only', code: 'STORE_FAILED', items: 3, bytes: 2048 } as const;
-  t.ok(await house.store.devices.noteHealth(device.device_id, { epoch, spool }));
+  await tell(house, device, { noun: 'health', message: healthOf(epoch, { spool }) });
   const told = await quick('device', 'show', 'Front door');
   t.match(told.out, /on the camera: 3 pieces and gaps .* memory only \(STORE_FAILED\).*2\.0 KiB/);
   const json: Device = JSON.parse((await quick('device', 'show', 'Front door', '--json')).out);
@@ -73,6 +75,45 @@ t.test('a camera is shown, and what waits on it only under its consent', async (
   t.match(await quick('devices'), { out: /cannot write to its flash/ });
   await house.consent.withdraw(device, ['device_info'], by);
   t.match((await quick('device', 'show', 'Front door')).out, /^on the camera: not known$/m);
+});
+
+t.test('a camera is shown with what it told of itself, and that can be erased', async (t) => {
+  const { house, quick } = await loggedIn(t);
+  const { device } = house.anna;
+  const show = async (): Promise<string> => (await quick('device', 'show', 'Front door')).out;
+  t.match(await show(), /^the device: +not known, since you share no device information$/m);
+  const { sha256 } = await house.consent.policy();
+  const by = { actor: 'test', how: 'test' };
+  const { epoch } = await house.consent.grant(device, ['device_info'], sha256, by);
+  t.match(await show(), /^model: +not told yet\n(.+\n)*health: +not told yet$/m);
+  const hostile = '\u001b[2J\u202eevil';
+  await tell(house, device, { noun: 'info', message: infoOf(epoch, { model: hostile }) });
+  await tell(house, device, { noun: 'health', message: healthOf(epoch) });
+  const reverted = { state: 'reverted', code: 'CONFIG_UNHEALTHY', detail: 'no pictures' } as const;
+  const message = reportedOf(epoch, { ...reverted, version: 3, inForce: 2 });
+  await tell(house, device, { noun: 'reported', message });
+  const shown = await show();
+  for (const line of [
+    /^model: +\uFFFD\[2J\uFFFDevil$/m,
+    /^serial: +SN-0042-planted$/m,
+    /^firmware: +7\.1\.0-firmware$/m,
+    /^agent: +1\.2\.3$/m,
+    /^network: +eth0 192\.0\.2\.77, fe80::1 \(02:00:5e:10:00:01\)$/m,
+    /^storage: +3\.7 GiB of 7\.5 GiB free$/m,
+    /^health: +told \d.* ago/m,
+    /^ +temperature +41\.5 °C$/m,
+    /^ +flash wear +3%$/m,
+    /^ +frames +3000 captured, 2 dropped$/m,
+    /^ +link +8 ms round trip, lost 1 times, -60 dBm$/m,
+    /^configuration: version 3 reverted \(CONFIG_UNHEALTHY: no pictures\), version 2 is in force/m,
+  ])
+    t.match(shown, line);
+  const json = JSON.parse((await quick('device', 'info', 'Front door', '--json')).out);
+  t.match(json, { info: { serial: 'SN-0042-planted' }, reported: { version: 3 } });
+  const erase = ['device', 'info', 'Front door', '--erase'];
+  t.match(await quick(...erase), { status: 64, err: /say --yes/ });
+  t.match(await quick(...erase, '--yes'), { status: 0, out: 'erased\n' });
+  t.match(await quick('device', 'info', 'Front door'), { out: /^serial: +not told yet$/m });
 });
 
 t.test('an identity is revoked after a yes', async (t) => {

@@ -45,6 +45,30 @@ export async function inProcess(home: string, args: readonly string[], input = '
   return { status, out: await text(stdout), err: await text(stderr) };
 }
 
+/** A command in this process that goes on until `end`, as by Ctrl-C, which answers its exit status. */
+export function cancellable(
+  home: string,
+  args: readonly string[],
+): { readonly shown: () => string; readonly end: () => Promise<number> } {
+  const abort = new AbortController();
+  const [stdin, stdout, stderr] = [Readable.from(['']), new PassThrough(), new PassThrough()];
+  let shown = '';
+  stdout.on('data', (chunk: Buffer) => {
+    shown += chunk;
+  });
+  const ended = runCommand(args, {
+    terminal: new Terminal({ stdin, stdout, stderr }),
+    credentials: new Credentials(home),
+    nowMs: Date.now,
+    signal: abort.signal,
+  });
+  const end = (): Promise<number> => {
+    abort.abort();
+    return ended;
+  };
+  return { shown: () => shown, end };
+}
+
 /** A portal, and an owner who is logged in to it: `run` is the real process, `quick` is not. */
 export async function loggedIn(t: Parameters<typeof openHouse>[0]) {
   const house = await openHouse(t);

@@ -16,10 +16,14 @@ async function started(house: StoreHouse, folder: string): Promise<Collector> {
   gate.set(house.deviceId, new Map([['video', 1]]));
   return new Collector({
     gate,
+    consent: { infoInForce: async () => ({ epoch: 0, parts: [] }) },
+    told: house.store.told,
+    toldListeners: [],
     groups: new GroupCommit({ ...house.store, minFreeBytes: 0 }),
     keys: await Keys.open(`${folder}/keys`, false),
     devices: house.store.devices,
     anchors: house.store.anchors,
+    logs: house.store.logs,
     nowUs: () => Date.now() * 1000,
     log: pino({ level: 'silent' }),
   });

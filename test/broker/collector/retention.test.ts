@@ -5,6 +5,7 @@ import t from 'tap';
 import { Retention } from '../../../broker/collector/retention.ts';
 import { openHouse } from '../portal/house.ts';
 import { cutSmall, storeCut } from '../portal/media.ts';
+import { eventOf, storeSnapshot } from '../store/happened.ts';
 
 const DAY_US = 86_400e6;
 
@@ -37,4 +38,43 @@ t.test('what is over its time goes; a clock that was set ahead erases nothing', 
 
   await new Retention({ ...store, ...installation, log }).expire();
   t.equal(await left(), 0);
+});
+
+t.test('each kind of data goes at its own time', async (t) => {
+  const house = await openHouse(t);
+  const { store, installation, consent, anna, nowUs } = house;
+  const deviceId = anna.device.device_id;
+  const policy = await consent.policy();
+  const by = { actor: anna.accountId, how: 'test' };
+  const { snapshot } = policy.document.scopes;
+  const scopes = { ...policy.document.scopes, snapshot: { ...snapshot, retentionDays: 3 } };
+  const next = JSON.stringify({ ...policy.document, version: 2, scopes });
+  await consent.publish(next, by);
+  const { sha256 } = await consent.policy();
+  const granted = ['video', 'snapshot', 'device_info'] as const;
+  const { epoch } = await consent.grant(anna.device, granted, sha256, by);
+  const owned = { store, accountId: anna.accountId, deviceId };
+  const received_at_us = nowUs();
+  await storeSnapshot(owned, { epoch, received_at_us });
+  await store.commit([
+    eventOf(owned, { epoch, received_at_us }),
+    eventOf(owned, { kind: 'power_restored', epoch, received_at_us }),
+  ]);
+  const span = { deviceId, fromUs: 0, toUs: Number.MAX_SAFE_INTEGER };
+  const left = async (): Promise<[number, number]> => [
+    (await store.snapshots.list(span, 9)).length,
+    (await store.events.list(span, 9)).length,
+  ];
+  const days = await consent.retention(deviceId);
+  t.match(days, { snapshot: 3, video: 30 });
+  const retention = new Retention({ ...store, ...installation, log: pino({ level: 'silent' }) });
+  house.advance(2 * DAY_US);
+  await retention.expire();
+  t.same(await left(), [1, 2]);
+  house.advance(2 * DAY_US);
+  await retention.expire();
+  t.same(await left(), [0, 2]);
+  house.advance(30 * DAY_US);
+  await retention.expire();
+  t.same(await left(), [0, 0]);
 });

@@ -5,7 +5,6 @@ import { ConsentGate } from '../../../broker/consent/gate.ts';
 import { defaultPolicyBytes } from '../../../broker/consent/policy.ts';
 import type { DeviceRow } from '../../../broker/store/devices.ts';
 import { newDeviceId, newId } from '../../../broker/store/ids.ts';
-import { NO_DEVICE_INFO } from '../../../broker/store/schema.ts';
 import { openStore, type Store } from '../../../broker/store/store.ts';
 
 export interface ConsentHouse {
@@ -60,7 +59,6 @@ export async function consentHouse(t: {
     state_reason: null,
     released_at_us: null,
     serial: null,
-    ...NO_DEVICE_INFO,
   };
   await store.devices.add(device);
   await consent.assign(device, owner);

@@ -1,7 +1,9 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import t from 'tap';
+import { NOTHING_TOLD } from '../../../broker/store/told.ts';
 import { verifyRelease } from '../../../proto/release.ts';
 import { SCOPES } from '../../../proto/scopes.ts';
+import { infoOf } from '../../proto/tellings.ts';
 import { segmentOf, storeSegment, streamOf } from '../store/house.ts';
 import { Board, by, type Claimed, type FleetHouse, fleetHouse, said, serialOf } from './house.ts';
 
@@ -188,16 +190,21 @@ t.test('a board that forgot its id gets it back by the owner’s code', async (t
 t.test('device information is kept under its scope alone', async (t) => {
   const house = await fleetHouse(t);
   const { deviceId } = await recording(house);
-  const { devices } = house.store;
-  const agentVersion = randomBytes(4).toString('hex');
-  t.equal(await devices.noteInfo(deviceId, { epoch: 1, agentVersion }), false, 'before consent');
-  t.equal(await devices.noteInfo(deviceId, { epoch: 9, agentVersion }), false, 'no such epoch');
-  t.equal(await devices.noteInfo(deviceId, { epoch: 2, agentVersion }), true);
+  const { told } = house.store;
   const device = await house.device(deviceId);
-  t.equal(device.agent_version, agentVersion);
+  const agentVersion = randomBytes(4).toString('hex');
+  const note = async (epoch: number): Promise<string> => {
+    const { epoch: asOf } = await house.consent.infoInForce(deviceId);
+    const telling = { noun: 'info', message: infoOf(epoch, { agentVersion }) } as const;
+    return told.note(device, telling, { asOf, nowUs: house.nowUs() });
+  };
+  t.equal(await note(1), 'not_consented', 'before consent');
+  t.equal(await note(9), 'not_consented', 'no such epoch');
+  t.equal(await note(2), 'stored');
+  t.match((await told.of(device)).info?.message, { agentVersion });
   await house.consent.withdraw(device, ['video'], by);
-  t.equal((await house.device(deviceId)).agent_version, agentVersion);
+  t.match((await told.of(device)).info?.message, { agentVersion });
   await house.consent.withdraw(device, ['device_info'], by);
-  t.equal((await house.device(deviceId)).agent_version, null);
-  t.equal(await devices.noteInfo(deviceId, { epoch: 2, agentVersion }), false);
+  t.same(await told.of(device), NOTHING_TOLD);
+  t.equal(await note(2), 'not_consented');
 });

@@ -2,9 +2,11 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import t from 'tap';
+import { FleetVitals } from '../../../broker/metrics/fleet-vitals.ts';
 import { Metrics } from '../../../broker/metrics/metrics.ts';
 import { Overview } from '../../../broker/store/overview.ts';
 import { checkServerConfig } from '../../../proto/server-config.ts';
+import { healthOf, reportedOf } from '../../proto/tellings.ts';
 import { storeHouse, storeSegment } from '../store/house.ts';
 
 const DAY_US = 86_400e6;
@@ -19,10 +21,12 @@ const figures = {
 async function opened(t: Parameters<typeof storeHouse>[0]) {
   const house = await storeHouse(t);
   const nowUs = Date.now() * 1000;
+  const fleet = new FleetVitals({ isConnected: () => true, mayKnow: () => true });
   const metrics = new Metrics({
     config: { ...checkServerConfig({}, 'test').metrics, port: 0 },
     overview: new Overview(house.store.index),
     claimFailures: 5,
+    fleet,
     figures: () => figures,
     nowUs: () => nowUs,
     log: pino({ level: 'silent' }),
@@ -34,7 +38,7 @@ async function opened(t: Parameters<typeof storeHouse>[0]) {
     abort.abort();
     await running;
   });
-  return { house, url, nowUs };
+  return { house, url, nowUs, fleet };
 }
 
 t.test('it says how much there is of what', async (t) => {
@@ -137,12 +141,40 @@ t.test('it answers /metrics to GET and nothing else', async (t) => {
   );
 });
 
+t.test('it says how the fleet is, and of nobody who it is', async (t) => {
+  const { house, url, fleet } = await opened(t);
+  const { store, deviceId } = house;
+  const row = { device_id: deviceId, at_us: 1, actor: 'x', how: 'api', sealed: new Uint8Array(1) };
+  await store.index
+    .insertInto('config_versions')
+    .values({ ...row, version: 2 })
+    .execute();
+  fleet.note(deviceId, { noun: 'health', message: healthOf(1) });
+  fleet.note(deviceId, { noun: 'reported', message: reportedOf(1) });
+  const text = await (await fetch(url)).text();
+  for (const line of [
+    'lenscap_fleet_reporting 1',
+    'lenscap_fleet_temperature{celsius="40-60"} 1',
+    'lenscap_fleet_temperature_max_celsius 41.5',
+    'lenscap_fleet_clock_offset{ms="-100"} 1',
+    'lenscap_fleet_spools{state="on_flash"} 1',
+    'lenscap_fleet_spool_bytes 5000',
+    'lenscap_fleet_configurations{state="applied"} 1',
+    'lenscap_fleet_configurations{state="drift"} 1',
+    'lenscap_fleet_frames_dropped_total 0',
+  ])
+    t.match(text, `${line}\n`);
+  t.notMatch(text, deviceId);
+  t.notMatch(text, 'planted');
+});
+
 t.test('a port that is taken is named by its setting', async (t) => {
   const { house, url } = await opened(t);
   const other = new Metrics({
     config: { host: '127.0.0.1', port: Number(new URL(url).port) },
     overview: new Overview(house.store.index),
     claimFailures: 5,
+    fleet: new FleetVitals({ isConnected: () => true, mayKnow: () => true }),
     figures: () => figures,
     nowUs: () => 0,
     log: pino({ level: 'silent' }),

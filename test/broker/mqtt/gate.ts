@@ -78,6 +78,11 @@ export class Gate {
     return new Gate(installation, broker, config, accountId, text);
   }
 
+  /** All that was logged, one line of JSON each. */
+  get logged(): string {
+    return this.#log.text;
+  }
+
   /** Waits until the log says it. */
   async says(what: string): Promise<void> {
     await eventually(

@@ -11,6 +11,7 @@ import type { IdentityBundle } from '../../../proto/identity.ts';
 import { encodeInfo } from '../../../proto/info.ts';
 import { encodeReleased, verifyRelease } from '../../../proto/release.ts';
 import { encodeRenewal } from '../../../proto/renewal.ts';
+import { encodeCommand } from '../../../proto/snapshot.ts';
 import { downTopic } from '../../../proto/topics.ts';
 import { encodeApplied } from '../../../proto/verdict.ts';
 import {
@@ -23,6 +24,7 @@ import {
   Witness,
 } from '../../e2e/device.ts';
 import { eventually } from '../../e2e/processes.ts';
+import { healthOf, infoOf } from '../../proto/tellings.ts';
 import { Gate, newKey, OWNER } from './gate.ts';
 
 t.setTimeout(180_000);
@@ -140,6 +142,26 @@ t.test('a device that is released hears it at once, says goodbye, and is out', a
   t.equal((await connect(camera)).connack, 5, 'its certificate has ended');
 });
 
+t.test('a command reaches the one device that it is for, while it is connected', async (t) => {
+  const gate = await Gate.open(t);
+  const [camera, other] = [await gate.add('camera'), await gate.add('other')];
+  const id = camera.deviceId;
+  await gate.grant(id, 'video');
+  const command = { commandId: newInstance(), kind: 'take_snapshot' } as const;
+  const payload = encodeCommand(command);
+  t.notOk(await gate.broker.command(id, payload), 'it is not connected');
+  const device = await TestDevice.connect(camera);
+  const stranger = await TestDevice.connect(other);
+  t.ok(await gate.broker.command(id, payload));
+  const heard = ({ said }: TestDevice) => said.filter(({ kind }) => kind === 'command');
+  await eventually('it hears it', () => heard(device).length === 1);
+  t.same(heard(device), [{ kind: 'command', command }]);
+  t.same(heard(stranger), []);
+  await gate.installation.lifecycle.release(await gate.row(id), 'keep', OWNER);
+  await eventually('it is released', () => gate.broker.figures().connections.farewell === 1);
+  t.notOk(await gate.broker.command(id, payload), 'nor is a released one asked');
+});
+
 t.test('a device that was away when it was released hears it when it comes', async (t) => {
   const gate = await Gate.open(t);
   const camera = await gate.add('camera');
@@ -249,18 +271,20 @@ t.test('device information is stored only under its consent', async (t) => {
   const id = camera.deviceId;
   const before = await gate.grant(id, 'video');
   const device = await TestDevice.connect(camera);
-  const info = (epoch: number) => encodeInfo({ epoch, agentVersion: '1.2.3' });
+  const told = async (): Promise<string | null> =>
+    (await gate.installation.store.told.of(await gate.row(id))).info?.message.agentVersion ?? null;
+  const info = (epoch: number) => encodeInfo(infoOf(epoch));
   t.match(await device.publish('info', info(before)), { outcome: 'acked', codes: { length: 0 } });
-  t.match(await gate.row(id), { agent_version: null });
+  t.equal(await told(), null);
   const epoch = await gate.grant(id, 'device_info');
   await device.publish('info', info(before));
-  t.match(await gate.row(id), { agent_version: null }, 'not what was sent before');
+  t.equal(await told(), null, 'not what was sent before');
   await device.publish('info', info(epoch + 1));
-  t.match(await gate.row(id), { agent_version: null }, 'nor under what is yet to come');
+  t.equal(await told(), null, 'nor under what is yet to come');
   await device.publish('info', info(epoch));
-  t.match(await gate.row(id), { agent_version: '1.2.3' });
+  t.equal(await told(), '1.2.3');
   await gate.installation.consent.withdraw(await gate.row(id), ['device_info'], OWNER);
-  t.match(await gate.row(id), { agent_version: null }, 'withdrawn, it is gone');
+  t.equal(await told(), null, 'withdrawn, it is gone');
   t.match(await device.publish('info', Buffer.from('garbage')), { outcome: 'closed' });
 });
 
@@ -273,18 +297,16 @@ t.test(
     const epoch = await gate.grant(id, 'video');
     const device = await TestDevice.connect(camera);
     const spool = { state: 'memory_only', code: 'STORE_FAILED', items: 3, bytes: 2048 } as const;
-    t.match(await device.publish('health', encodeHealth({ epoch, spool })), { outcome: 'acked' });
-    t.match(await gate.row(id), { spool_state: null, spool_bytes: null });
+    const health = (of: number) => encodeHealth(healthOf(of, { spool }));
+    const told = async () =>
+      (await gate.installation.store.told.of(await gate.row(id))).health?.message ?? null;
+    t.match(await device.publish('health', health(epoch)), { outcome: 'acked' });
+    t.equal(await told(), null);
     const granted = await gate.grant(id, 'device_info');
-    await device.publish('health', encodeHealth({ epoch: granted, spool }));
-    t.match(await gate.row(id), {
-      spool_state: 'memory_only',
-      spool_code: 'STORE_FAILED',
-      spool_items: 3,
-      spool_bytes: 2048,
-    });
+    await device.publish('health', health(granted));
+    t.same(await told(), healthOf(granted, { spool }));
     await gate.installation.consent.withdraw(await gate.row(id), ['device_info'], OWNER);
-    t.match(await gate.row(id), { spool_state: null, spool_code: null, spool_items: null });
+    t.equal(await told(), null);
     const bootId = randomUUID();
     const anchor = { bootId, atUs: 1, monoUs: 1_000_000, estimated: true };
     const before = Date.now() * 1000;

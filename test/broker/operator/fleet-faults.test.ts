@@ -2,7 +2,6 @@
 import t from 'tap';
 import { fleetFaults } from '../../../broker/operator/fleet-faults.ts';
 import type { FleetRows } from '../../../broker/store/overview.ts';
-import { NO_DEVICE_INFO } from '../../../broker/store/schema.ts';
 
 const device: FleetRows['devices'][number] = {
   device_id: 'cam-x',
@@ -18,7 +17,6 @@ const device: FleetRows['devices'][number] = {
   state_reason: null,
   released_at_us: null,
   serial: null,
-  ...NO_DEVICE_INFO,
 };
 const certificate: FleetRows['certificates'][number] = {
   serial: 'c1',

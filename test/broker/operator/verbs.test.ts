@@ -7,6 +7,7 @@ import { openInstallation } from '../../../broker/installation.ts';
 import type { BoardListing } from '../../../broker/operator/boards.ts';
 import { deviceVerbs, fleetVerbs } from '../../../broker/operator/commands.ts';
 import type { DeviceListing } from '../../../broker/operator/devices.ts';
+import { rolloutVerbs } from '../../../broker/operator/rollout-commands.ts';
 import { addAccount, verify } from '../../../broker/operator.ts';
 import { checkServerConfig } from '../../../proto/server-config.ts';
 import { Board, FactoryBoard, type FleetHouse } from '../fleet/house.ts';
@@ -73,11 +74,13 @@ t.test('no verb makes a setup code, grants consent or shows media', async (t) =>
   const program = new Command();
   deviceVerbs(program, () => undefined);
   fleetVerbs(program, () => undefined);
+  rolloutVerbs(program, () => undefined);
   t.strictSame(
     program.commands.map((group) => [group.name(), ...group.commands.map((verb) => verb.name())]),
     [
-      ['device', 'add', 'list', 'show', 'suspend', 'resume', 'revoke'],
+      ['device', 'add', 'list', 'show', 'suspend', 'resume', 'revoke', 'label'],
       ['fleet', 'enroll', 'list', 'revoke', 'unclaim', 'label'],
+      ['rollout', 'start', 'list', 'show', 'stop', 'resume'],
     ],
   );
 });

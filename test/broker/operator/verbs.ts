@@ -1,6 +1,7 @@
 // The operator's verbs as main.ts has them, in this process, on a real data folder.
 import { Command } from 'commander';
 import { deviceVerbs, fleetVerbs } from '../../../broker/operator/commands.ts';
+import { rolloutVerbs } from '../../../broker/operator/rollout-commands.ts';
 import { ERRORS, toLenscapError } from '../../../proto/errors.ts';
 import { fleetHouse } from '../fleet/house.ts';
 
@@ -17,6 +18,7 @@ export async function server(data: string, ...args: string[]): Promise<Ended> {
   const program = new Command('lenscap-server').exitOverride();
   deviceVerbs(program, print);
   fleetVerbs(program, print);
+  rolloutVerbs(program, print);
   const ended = (status: number, err = ''): Ended => ({ status, out: lines.join(''), err });
   try {
     await program.parseAsync([...args, '--data', data], { from: 'user' });

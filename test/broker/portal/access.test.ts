@@ -19,10 +19,13 @@ interface OpenApi {
 const OPEN = ['POST /api/login', 'GET /health', 'GET /openapi.json'];
 /** Bodies that pass validation, so that the answer is about access. */
 const BODIES: Record<string, unknown> = {
+  'PATCH /api/devices/{id}/config': { version: 0, patch: {} },
+  'POST /api/devices/{id}/config/restore': { version: 1, seen: 0 },
   'POST /api/login': { email: 'x@example.org', password: 'xxxxxxxx' },
   'POST /api/claims': { name: 'x' },
   'POST /api/claims/label': { code: 'x', name: 'x' },
   'POST /api/devices/{id}/release': { recordings: 'delete' },
+  'PUT /api/devices/{id}/alerts': { kinds: ['motion'] },
   grant: { scopes: ['video'], policySha256: 'a'.repeat(64) },
 };
 
@@ -41,13 +44,15 @@ const fill = (path: string, deviceId: string, streamId: string): string =>
     .replace('{id}', deviceId)
     .replace('{stream}', streamId)
     .replace('{sequence}', '0')
+    .replace('{snapshot}', streamId)
+    .replace('{version}', '1')
     .replace('{token}', 'x.y');
 
 const bodyFor = (name: string): unknown =>
   BODIES[name] ??
   (name.endsWith('/grant') ? BODIES.grant : name.startsWith('POST') ? {} : undefined);
 const withRange = (name: string, path: string): string =>
-  name === 'DELETE /api/devices/{id}/segments'
+  /^DELETE .*\/(segments|snapshots|events)$/.test(name)
     ? `${path}?from=2020-01-01T00:00:00Z&to=2030-01-01T00:00:00Z`
     : path;
 
@@ -224,6 +229,7 @@ t.test('it does not listen beyond loopback without a TLS proxy', async (t) => {
       nowUs: house.nowUs,
       log: pino({ level: 'silent' }),
       isConnected: () => false,
+      command: async () => false,
     });
   for (const http of [{ host: '0.0.0.0' }, { host: '0.0.0.0', publicUrl: 'http://x.example' }])
     await t.rejects(open(http).listen(), { code: 'CONFIG_INVALID' });

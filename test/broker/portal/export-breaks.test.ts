@@ -6,8 +6,8 @@ import { parseBoxes } from '../../../broker/portal/mp4/boxes.ts';
 import { measureSegment } from '../../../broker/portal/mp4/fragment.ts';
 import { parseInit } from '../../../broker/portal/mp4/init.ts';
 import { openHouse } from './house.ts';
-import { cutByGstreamer, cutMotion, decode, probe, storeCut } from './media.ts';
-import { checkTimes, ready } from './recorded.ts';
+import { cutByGstreamer, cutMotion, decode, probe, storeCut, storeGap } from './media.ts';
+import { checkTimes, iso, ready } from './recorded.ts';
 
 t.test('a hole is closed up and said', async (t) => {
   const { house, options, startAtUs, fetchFile, manifest } = await ready(t);
@@ -24,6 +24,27 @@ t.test('a hole is closed up and said', async (t) => {
     { kind: 'pieces_missing', missing: [{ first: 2, last: 2 }], closedUpUs: 1e6 },
     { kind: 'pieces_missing', missing: [{ first: 5, last: 6 }], closedUpUs: 2e6 },
   ]);
+});
+
+t.test('a pause in which recording was not wanted is told as that', async (t) => {
+  const { house, options, startAtUs, token, url, fetchFile, manifest } = await ready(t);
+  const whole = await cutMotion(house.folder);
+  // Numbers go on where recording paused, decode times do not.
+  const segments = whole.segments.filter((_, at) => at < 3 || at > 4);
+  const { endUs } = await storeCut({ ...whole, segments }, { ...options, startAtUs });
+  await storeGap(options, { startAtUs: startAtUs + 3e6, durationUs: 2e6, reason: 'no_motion' });
+  const path = await fetchFile(startAtUs, endUs);
+  t.equal(await decode(path), 243 - 60);
+  await checkTimes(t, path);
+  const { breaks } = await manifest(startAtUs, endUs);
+  t.match(breaks, [{ kind: 'paused', reasons: ['no_motion'], closedUpUs: 2e6 }]);
+  const device = url('play', startAtUs, endUs).split('?')[0] ?? '';
+  const span = { from: iso(startAtUs), to: iso(endUs) };
+  const { url: list } = await house.json<{ url: string }>('POST', device, token, span);
+  const text = await (await house.ask('GET', list)).text();
+  t.match(text, /no pictures from .*: no_motion\n#EXT-X-DISCONTINUITY\n/);
+  t.equal(text.match(/#EXT-X-DISCONTINUITY/g)?.length, 1);
+  t.equal(await decode(list), 243 - 60);
 });
 
 t.test('a hundred breaks do not drift sound and picture apart', async (t) => {

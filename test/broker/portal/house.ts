@@ -5,11 +5,11 @@ import { pino } from 'pino';
 import type { Consent } from '../../../broker/consent/consent.ts';
 import { type Installation, openInstallation } from '../../../broker/installation.ts';
 import { hashPassword } from '../../../broker/portal/passwords.ts';
-import { Portal } from '../../../broker/portal/portal.ts';
+import { Portal, type PortalDeps } from '../../../broker/portal/portal.ts';
 import type { DeviceRow } from '../../../broker/store/devices.ts';
 import { newDeviceId, newId } from '../../../broker/store/ids.ts';
-import { NO_DEVICE_INFO } from '../../../broker/store/schema.ts';
 import type { Store } from '../../../broker/store/store.ts';
+import type { Telling } from '../../../broker/store/told.ts';
 import { checkServerConfig, type ServerConfig } from '../../../proto/server-config.ts';
 
 export const PASSWORD = 'correct horse battery';
@@ -51,9 +51,14 @@ interface Test {
 interface Settings {
   readonly http?: Partial<ServerConfig['http']>;
   readonly claims?: Partial<ServerConfig['claims']>;
+  /** What becomes of a command to a camera; else none is connected. */
+  readonly command?: PortalDeps['command'];
 }
 
-export async function openHouse(t: Test, { http, claims }: Settings = {}): Promise<House> {
+export async function openHouse(
+  t: Test,
+  { http, claims, command = async () => false }: Settings = {},
+): Promise<House> {
   let aheadUs = 0;
   const folder = t.testdir();
   const settings = checkServerConfig({ http: { port: 0, ...http }, claims }, 'test');
@@ -69,6 +74,7 @@ export async function openHouse(t: Test, { http, claims }: Settings = {}): Promi
     claimLimits: settings.claims,
     log: pino({ level: 'silent' }),
     isConnected: (deviceId) => deviceId === anna.device.device_id,
+    command,
   });
   const { url, port } = await portal.listen();
   const base = config.publicUrl === null ? url : `http://127.0.0.1:${port}`;
@@ -124,6 +130,17 @@ export async function openHouse(t: Test, { http, claims }: Settings = {}): Promi
   };
 }
 
+/** The camera tells of itself, under the consent in force. */
+export async function tell(
+  { store, consent, nowUs }: Pick<House, 'store' | 'consent' | 'nowUs'>,
+  device: DeviceRow,
+  telling: Telling,
+): Promise<void> {
+  const { epoch: asOf } = await consent.infoInForce(device.device_id);
+  const noted = await store.told.note(device, telling, { asOf, nowUs: nowUs() });
+  if (noted !== 'stored') throw new Error(`it is ${noted}`);
+}
+
 let hash: Promise<string> | undefined;
 
 async function addOwner(
@@ -154,7 +171,6 @@ async function addOwner(
     state_reason: null,
     released_at_us: null,
     serial: null,
-    ...NO_DEVICE_INFO,
   };
   await store.devices.add(device);
   await consent.assign(device, { actor: 'operator', how: 'test' });

@@ -1,7 +1,8 @@
 // Giving a camera away and declaring its identity void, over HTTP.
 import t from 'tap';
 import type { ConsentRecord, Device } from '../../../broker/cli/answers.ts';
-import { openHouse } from './house.ts';
+import { infoOf } from '../../proto/tellings.ts';
+import { openHouse, tell } from './house.ts';
 import { cutMotion, storeCut } from './media.ts';
 
 async function ready(t: Parameters<typeof openHouse>[0]) {
@@ -91,8 +92,7 @@ t.test('a camera that was suspended says why, and its version only under consent
     token,
     grant,
   );
-  const info = { epoch, agentVersion: '1.2.3' };
-  t.ok(await house.store.devices.noteInfo(device.device_id, info));
+  await tell(house, device, { noun: 'info', message: infoOf(epoch) });
   t.equal((await show()).agentVersion, '1.2.3');
   await house.json('POST', `${base}/consent/withdraw`, token, { scopes: ['device_info'] });
   t.equal((await show()).agentVersion, null);

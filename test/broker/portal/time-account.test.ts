@@ -56,7 +56,7 @@ t.test('any overlap is divided by priority, without a hole and without an overla
   const some = (): Known => {
     const fromUs = pick(100);
     const reason = REASONS[pick(REASONS.length)] ?? null;
-    return { fromUs, toUs: fromUs + pick(30), kind: KINDS[pick(6)] ?? 'lost', reason };
+    return { fromUs, toUs: fromUs + pick(30), kind: KINDS[pick(KINDS.length)] ?? 'lost', reason };
   };
   for (let round = 0; round < 400; round++) {
     const span = { fromUs: 10 + pick(20), toUs: 40 + pick(40) };
@@ -75,6 +75,8 @@ t.test('any overlap is divided by priority, without a hole and without an overla
 t.test('what was captured and is gone is lost, what was not captured is not', async (t) => {
   const lost = GAP_REASONS.filter((reason) => kindOfGap(reason) === 'lost');
   t.same(lost, ['spool_full', 'refused', 'spool_damaged', 'spool_expired', 'store_lost']);
+  const idle = GAP_REASONS.filter((reason) => kindOfGap(reason) === 'idle');
+  t.same(idle, ['no_motion', 'not_wanted'], 'nor was it wanted');
   t.equal(kindOfGap('of a later version'), 'not_running');
 });
 

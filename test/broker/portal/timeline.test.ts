@@ -39,7 +39,7 @@ const gap = (
   options: StoreOptions,
   atS: number,
   forS: number,
-  reason: 'spool_full' | 'lease_expired',
+  reason: 'spool_full' | 'lease_expired' | 'no_motion' | 'not_wanted',
 ) => storeGap(options, { startAtUs: options.startAtUs + atS * S, durationUs: forS * S, reason });
 
 t.test(
@@ -100,6 +100,16 @@ t.test(
     t.same(told(early), ['not_consented 0'], 'by a clock that was set back it is not his yet');
   },
 );
+
+t.test('a time in which recording was not wanted is neither lost nor an outage', async (t) => {
+  const { options, timeline } = await hourLater(t);
+  await gap(options, 0, 4, 'not_wanted');
+  await gap(options, 4, 6, 'no_motion');
+  await gap(options, 9, 2, 'lease_expired');
+  const account = await timeline(0, 11);
+  t.same(told(account), ['idle 4 not_wanted', 'idle 5 no_motion', 'not_running 2 lease_expired']);
+  t.match(account.totals, { idle: 9 * S, not_running: 2 * S, lost: 0 });
+});
 
 t.test('a corrected time and an estimated one are marked, pieces and gaps alike', async (t) => {
   const { house, options, startAtUs, path, token } = await hourLater(t);

@@ -10,7 +10,7 @@ import {
 import type { Candidate } from '../../../broker/store/commit.ts';
 import { newId } from '../../../broker/store/ids.ts';
 import { seeded } from '../../seeded.ts';
-import { type StoreHouse, segmentOf, storeHouse, streamOf } from './house.ts';
+import { putEpoch, type StoreHouse, segmentOf, storeHouse, streamOf } from './house.ts';
 
 /** The boot of `streamOf`. */
 const BOOT = '11111111-2222-4333-8444-555555555555';
@@ -174,11 +174,22 @@ t.test('a deleted range is judged by the true time', async (t) => {
   t.same(await store.commit(late), ['SEGMENT_DELETED', 'stored']);
 });
 
-t.test('a device without a consent record has no anchors', async (t) => {
+t.test('of a device of which nothing is granted not even a boot is known', async (t) => {
   const house = await storeHouse(t);
-  await house.store.index.updateTable('devices').set({ epoch: 0 }).execute();
-  await house.store.anchors.note(anchorOf(house));
-  t.same(await house.store.index.selectFrom('anchors').selectAll().execute(), []);
+  const { store, deviceId } = house;
+  const boots = async (): Promise<string[]> =>
+    (await store.index.selectFrom('anchors').select('boot_id').execute()).map((row) => row.boot_id);
+  const boot_id = '22222222-2222-4333-8444-555555555555';
+  await store.anchors.note(anchorOf(house));
+  await store.anchors.note(anchorOf(house, { boot_id }));
+  t.same((await boots()).sort(), [BOOT, boot_id]);
+  await putEpoch(store, deviceId, ['live', 'device_log']);
+  t.same(await boots(), [BOOT], 'the boot that has a stream stays');
+  await store.anchors.note(anchorOf(house, { boot_id }));
+  t.same(await boots(), [BOOT]);
+  await putEpoch(store, deviceId, ['device_info']);
+  await store.anchors.note(anchorOf(house, { boot_id }));
+  t.equal((await boots()).length, 2);
 });
 
 t.test('anchors of a device are bounded, and those of boots with pictures stay', async (t) => {

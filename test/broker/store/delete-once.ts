@@ -10,6 +10,7 @@ export interface Doomed {
   readonly streamId: string;
   /** One by one. */
   readonly sequences: readonly number[];
+  readonly snapshotId: string;
   /** After them, in one go. */
   readonly fromUs: number;
   readonly toUs: number;
@@ -17,7 +18,7 @@ export interface Doomed {
 
 const MAX_TURNS = 10;
 const [folder = '', file = ''] = process.argv.slice(2);
-const { deviceId, streamId, sequences, fromUs, toUs }: Doomed = JSON.parse(
+const { deviceId, streamId, sequences, snapshotId, fromUs, toUs }: Doomed = JSON.parse(
   readFileSync(file, 'utf8'),
 );
 
@@ -44,6 +45,7 @@ try {
   const nowUs = Date.now() * 1000;
   for (const sequence of sequences)
     await insist(String(sequence), () => deletion.segment(deviceId, streamId, sequence, nowUs));
+  await insist('snapshot', () => deletion.snapshot(deviceId, snapshotId, nowUs));
   await insist('range', () => deletion.range({ deviceId, fromUs, toUs }, nowUs));
   await store.close();
   say('closed');

@@ -6,15 +6,18 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
+import { newId } from '../../../broker/store/ids.ts';
 import { finishBegun } from '../../../broker/store/repair.ts';
 import { openStore, type Store } from '../../../broker/store/store.ts';
 import { inspect } from '../../../broker/store/verify.ts';
+import { encodeEvent } from '../../../proto/event.ts';
 import { encodeGap } from '../../../proto/gap.ts';
 import { encodeSegment } from '../../../proto/segment.ts';
+import { encodeSnapshot } from '../../../proto/snapshot.ts';
 import { encodeStream } from '../../../proto/stream.ts';
 import { seeded } from '../../seeded.ts';
 import type { Doomed } from './delete-once.ts';
-import { type StoreHouse, storeHouse } from './house.ts';
+import { putEpoch, type StoreHouse, storeHouse } from './house.ts';
 import { type Asked, type Message, takeAll } from './taking.ts';
 import { callsOf, interrupted, type Outcome, type Point, type Target } from './under-strace.ts';
 
@@ -46,6 +49,27 @@ const PROGRAMS = {
   deletion: new URL('./delete-once.ts', import.meta.url).pathname,
 };
 
+/** A picture of each of these times, named by its id. */
+function pictures(bootId: string, timesS: readonly number[]): Message[] {
+  return timesS.map((atS) => {
+    const media = randomBytes(2000);
+    const snapshotId = newId();
+    const payload = encodeSnapshot({
+      ...{ snapshotId, bootId, atUs: atS * STEP_US + 1, monoUs: 1, epoch: 2, cause: 'interval' },
+      ...{ causeId: null, width: 64, height: 48, sha256: hash('sha256', media, 'buffer'), media },
+    });
+    return { noun: 'snapshot', name: snapshotId, payload: Buffer.from(payload).toString('hex') };
+  });
+}
+
+function happened(bootId: string): Message {
+  const payload = encodeEvent({
+    ...{ eventId: newId(), kind: 'motion', bootId, startAtUs: STEP_US, startMonoUs: 1, epoch: 1 },
+    ...{ durationUs: 0, lasts: false, peak: 1, code: null, detail: '' },
+  });
+  return { noun: 'event', name: 'event', payload: Buffer.from(payload).toString('hex') };
+}
+
 function messages(streamId: string): Message[][] {
   const track = { trackId: 1, codec: 'avc1.42c01f', timescale: 90000 };
   const size = { width: 64, height: 64, sampleRate: 0, channels: 0 };
@@ -71,12 +95,14 @@ function messages(streamId: string): Message[][] {
     payload: Buffer.from(stream).toString('hex'),
   };
   const last: Message = { noun: 'gap', name: 'gap', payload: Buffer.from(gap).toString('hex') };
+  const [before, within, after] = pictures(bootId, [2, 4, 8]);
+  if (!before || !within || !after) throw new Error('three pictures');
   return [
-    [first, ...segments.slice(0, 1)],
-    segments.slice(1, 4),
+    [first, ...segments.slice(0, 1), before],
+    [...segments.slice(1, 4), within],
     // One is sent again, as by a camera that did not hear the answer.
-    [...segments.slice(4, 5), ...segments.slice(1, 2), last],
-    segments.slice(5),
+    [...segments.slice(4, 5), ...segments.slice(1, 2), before, last],
+    [...segments.slice(5), after, happened(bootId)],
   ];
 }
 
@@ -92,6 +118,7 @@ async function base(t: Test, isFilled: boolean): Promise<Base> {
   const house = await storeHouse(t);
   const { store, deviceId, accountId, streamId } = house;
   await sql`delete from streams`.execute(store.index);
+  await putEpoch(store, deviceId, ['video', 'snapshot']);
   const asked = { deviceId, accountId, groups: messages(streamId) };
   if (isFilled) await takeAll(store, asked, () => undefined);
   await sql`pragma wal_checkpoint(truncate)`.execute(store.index);
@@ -148,6 +175,17 @@ async function sequencesIn(store: Store): Promise<string[]> {
   const rows = await store.index.selectFrom('segments').select('sequence').execute();
   return rows.map(({ sequence }) => String(sequence)).sort();
 }
+
+/** Ids of the pictures in order of their time. */
+async function picturesIn(store: Store): Promise<string[]> {
+  const { rows } = await sql<{ snapshot_id: string }>`
+    select snapshot_id from snapshots order by start_at_us`.execute(store.index);
+  return rows.map(({ snapshot_id }) => snapshot_id);
+}
+
+const picturesOf = (asked: Asked): string[] => [
+  ...new Set(asked.groups.flat().flatMap(({ noun, name }) => (noun === 'snapshot' ? name : []))),
+];
 
 /** Opens it as the next start does: nothing may be left to complain about. */
 async function started<T>(t: Test, folder: string, use: (store: Store) => Promise<T>): Promise<T> {
@@ -213,9 +251,12 @@ async function ingestCheck(
   await started(t, folder, async (store) => {
     const stored = await sequencesIn(store);
     const lost = [...acked].filter((name) => /^\d+$/.test(name) && !stored.includes(name));
+    const shown = await picturesIn(store);
+    lost.push(...picturesOf(asked).filter((id) => acked.has(id) && !shown.includes(id)));
     t.same(lost, [], 'what was acknowledged is there');
     await takeAll(store, asked, () => undefined);
     t.same(await sequencesIn(store), ['0', '1', '2', '3', '4', '5', '6'], 'the rest comes again');
+    t.same(await picturesIn(store), picturesOf(asked));
     const { findings } = await inspect(store, folder, () => undefined);
     t.same(
       findings.map(({ what }) => what),
@@ -230,6 +271,7 @@ async function deletionCheck(
   { said, isHit }: Outcome,
   point: Point,
   doomed: Doomed,
+  [before = '', within = '', after = '']: readonly string[],
 ): Promise<void> {
   for (const line of said.filter((line) => /^(refused|ended)/.test(line)))
     t.match(line, /^\w+ STORE_(FULL|FAILED)/, line);
@@ -246,6 +288,10 @@ async function deletionCheck(
       'what was deleted is gone',
     );
     t.ok(left.includes('6'), 'what was not meant is there');
+    const shown = await picturesIn(store);
+    t.ok(shown.includes(after), 'and the picture');
+    t.notOk(done.has('snapshot') && shown.includes(before), 'the picture deleted is gone');
+    t.equal(shown.includes(within), left.includes('3'), 'pictures go with their range');
     const range = left.filter((sequence) => ['3', '4', '5'].includes(sequence));
     t.ok(range.length === 0 || range.length === 3, 'a range goes as a whole');
   });
@@ -266,12 +312,14 @@ t.test('interrupted while it deletes', async (t) => {
   const from = await base(t, true);
   const { deviceId, streamId } = from.house;
   const span = { fromUs: 3 * STEP_US, toUs: 6 * STEP_US };
-  const doomed: Doomed = { deviceId, streamId, sequences: [0, 2], ...span };
+  const shown = picturesOf(from.asked);
+  const [snapshotId = ''] = shown;
+  const doomed: Doomed = { deviceId, streamId, sequences: [0, 2], snapshotId, ...span };
   const file = join(from.folder, 'doomed.json');
   writeFileSync(file, JSON.stringify(doomed));
   const program = [PROGRAMS.deletion, file];
   const walk = points(DELETION, () => callsOf(from.copy(), program, DELETION), 5);
   await each(t, from, program, walk, (t, folder, outcome, point) =>
-    deletionCheck(t, folder, outcome, point, doomed),
+    deletionCheck(t, folder, outcome, point, doomed, shown),
   );
 });

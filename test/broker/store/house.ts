@@ -3,7 +3,6 @@ import { hash, randomBytes } from 'node:crypto';
 import type { Candidate, Outcome } from '../../../broker/store/commit.ts';
 import { initIdentity, segmentIdentity } from '../../../broker/store/identities.ts';
 import { newDeviceId, newId } from '../../../broker/store/ids.ts';
-import { NO_DEVICE_INFO } from '../../../broker/store/schema.ts';
 import { seal } from '../../../broker/store/seal.ts';
 import { openStore, type Store } from '../../../broker/store/store.ts';
 import type { Scope } from '../../../proto/scopes.ts';
@@ -36,6 +35,7 @@ export async function putEpoch(
       signature: '',
     },
     scopes,
+    told: [],
   }));
   return (await store.consent.standing(deviceId)).epoch;
 }
@@ -67,7 +67,6 @@ export async function storeHouse(t: Testdir): Promise<StoreHouse> {
     state_reason: null,
     released_at_us: null,
     serial: null,
-    ...NO_DEVICE_INFO,
   });
   await putEpoch(store, deviceId, ['video']);
   const house = { store, accountId, deviceId, streamId: newId() };

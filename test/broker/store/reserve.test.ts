@@ -10,7 +10,7 @@ t.test('room is kept while there is plenty, and let go of when there is none', a
   const path = join(disk.folder, 'reserve');
   const reserve = new Reserve(path);
   t.equal(reserve.look(), false);
-  t.equal(statSync(path).size, 512 * 1024, 'a sixteenth of a small disk');
+  t.equal(statSync(path).size, 1024 * 1024, 'an eighth of a small disk');
   const free = disk.fill();
   t.equal(reserve.look(), true, 'room is short');
   t.notOk(existsSync(path));

@@ -4,8 +4,9 @@ import { Collector } from '../../../broker/collector/collector.ts';
 import { GroupCommit } from '../../../broker/collector/group-commit.ts';
 import { ConsentGate } from '../../../broker/consent/gate.ts';
 import type { Store } from '../../../broker/store/store.ts';
+import { LenscapError, toLenscapError } from '../../../proto/errors.ts';
 
-/** What is sent, by a device that may record video. */
+/** What is sent, by a device that may record video and take snapshots. */
 export interface Asked {
   readonly deviceId: string;
   readonly accountId: string;
@@ -14,7 +15,7 @@ export interface Asked {
 }
 
 export interface Message {
-  readonly noun: 'stream' | 'segment' | 'gap';
+  readonly noun: 'stream' | 'segment' | 'gap' | 'event' | 'snapshot';
   readonly name: string;
   /** Hex. */
   readonly payload: string;
@@ -29,10 +30,12 @@ export async function takeAll(
   say: (line: string) => void,
 ): Promise<void> {
   const gate = new ConsentGate();
-  gate.set(deviceId, new Map([['video', 1]]));
+  gate.set(deviceId, (await store.consent.standing(deviceId)).granted);
   const nowUs = (): number => Date.now() * 1000;
   const collector = new Collector({
     ...store,
+    consent: { infoInForce: async () => ({ epoch: 0, parts: [] }) },
+    toldListeners: [],
     gate,
     groups: new GroupCommit({ ...store, minFreeBytes: 0 }),
     nowUs,
@@ -40,8 +43,11 @@ export async function takeAll(
   });
   const take = async ({ noun, name, payload }: Message): Promise<boolean> => {
     const sender = { deviceId, accountId };
-    const reply = await collector.take(sender, noun, Buffer.from(payload, 'hex'));
-    if (typeof reply === 'object') say(`refused ${reply.verdict.code}`);
+    const reply = await collector
+      .take(sender, noun, Buffer.from(payload, 'hex'))
+      .catch((error: unknown) => toLenscapError(error));
+    if (reply instanceof LenscapError) say(`refused ${reply.code}`);
+    else if (typeof reply === 'object') say(`refused ${reply.verdict.code}`);
     else say(`acked ${name}`);
     return reply === 'stored';
   };

@@ -8,7 +8,7 @@ import { openStore, type Store } from '../../../broker/store/store.ts';
 import { inspect } from '../../../broker/store/verify.ts';
 import { putInit, type StoreHouse, storeHouse, storeSegment } from './house.ts';
 
-type Lines = Pick<Report, 'segments' | 'bytes' | 'faults' | 'leftOver' | 'remedies'>;
+type Lines = Pick<Report, 'segments' | 'snapshots' | 'bytes' | 'faults' | 'leftOver' | 'remedies'>;
 
 async function found(store: Store, folder: string): Promise<Lines> {
   const { findings, ...counts } = await inspect(store, folder, () => undefined);
@@ -30,6 +30,7 @@ t.test('what was stored is found as it was stored', async (t) => {
   const { store } = await houseWith(t, 3);
   t.same(await found(store, t.testdirName), {
     segments: 3,
+    snapshots: 0,
     bytes: 300,
     faults: [],
     leftOver: [],

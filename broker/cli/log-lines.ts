@@ -1,0 +1,50 @@
+// Lines of a device's log as they are shown. Pure. INVARIANT: what a device wrote cannot move the cursor,
+// change colours or the direction of text: such characters are shown by their code.
+import type { LogBatchAnswer, LogLine } from './answers.ts';
+
+const SHOWN_FIRST = new Set(['time', 'level', 'part', 'msg']);
+
+/** A batch as lines of text, what was dropped before it first. */
+export function textLines({ dropped, receivedAt, lines }: LogBatchAnswer): string[] {
+  const lost = dropped > 0 ? [`-- ${dropped} lines were dropped before ${receivedAt}`] : [];
+  return [...lost, ...lines.map(textLine)];
+}
+
+/** The same as JSON, one object for each line. */
+export function jsonLines({ dropped, receivedAt, lines }: LogBatchAnswer): string[] {
+  const all = [...(dropped > 0 ? [{ receivedAt, dropped }] : []), ...lines];
+  return all.map((line) => jsonHarmless(JSON.stringify(line)));
+}
+
+function textLine(line: LogLine): string {
+  const { time, level, part, msg } = line;
+  const rest = Object.entries(line)
+    .filter(([name]) => !SHOWN_FIRST.has(name))
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const head = [said(time), said(level).padEnd(5), ...(part === undefined ? [] : [said(part)])];
+  return harmless([...head, said(msg), ...rest].filter((word) => word !== '').join(' '));
+}
+
+function said(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+}
+
+const UNSAFE = /\p{Cc}|\p{Cf}|\p{Zl}|\p{Zp}|\p{Cs}/gu;
+
+function harmless(text: string): string {
+  return text.replace(UNSAFE, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    const digits = code.toString(16);
+    return code < 0x100 ? `\\x${digits.padStart(2, '0')}` : `\\u{${digits}}`;
+  });
+}
+
+/** In JSON the same character can be written so that it stays the same one. */
+function jsonHarmless(json: string): string {
+  return json.replace(UNSAFE, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+}
