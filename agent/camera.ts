@@ -4,34 +4,37 @@
 // lasted is told to the capture, whatever the reason; what was missed without it is not.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { toLenscapError } from '../proto/errors.ts';
+import { LenscapError, toLenscapError } from '../proto/errors.ts';
 import type { Gap } from '../proto/gap.ts';
 import type { SegmentHeader } from '../proto/segment.ts';
 import type { Stream } from '../proto/stream.ts';
-import type { Capture, Predecessor } from './capture/capture.ts';
+import type { Capture, Predecessor, Still } from './capture/capture.ts';
 import type { Absence, Mark } from './capture/outage.ts';
 import type { Gate } from './consent/gate.ts';
 import type { Permit } from './consent/permit.ts';
 import type { Wanted } from './recording/wanted.ts';
+import { type Shot, Shots } from './snapshots/shots.ts';
 import type { Spool } from './spool/spool.ts';
 
-/** Wait after a capture that could not even be supervised, such as for a wrong setting. */
+/** Of a wait, unless said otherwise. */
 const RETRY_MS = 10_000;
 
 /** What the camera does, for the light and for whoever watches. */
 export interface CameraState {
-  /** On: consent allows nothing. */
+  /** On: consent allows no pictures. */
   readonly cap: 'on' | 'off';
   /** The source is open, or is about to be. */
   readonly isCapturing: boolean;
   /** Pictures are handed on; not while nothing moves in motion mode. */
   readonly isRecording: boolean;
+  /** The source is open, or about to be, for one still picture and nothing else. */
+  readonly isTaking: boolean;
 }
 
 export interface CameraDeps {
-  readonly gate: Pick<Gate, 'permit' | 'other' | 'onChange' | 'mayKeep'>;
+  readonly gate: Pick<Gate, 'permit' | 'stillPermit' | 'other' | 'onChange' | 'mayKeep'>;
   /** Captures under a permit until the signal (orderly) or the permit (at once) ends it. */
-  readonly capture: Pick<Capture, 'run' | 'absent' | 'close'>;
+  readonly capture: Pick<Capture, 'run' | 'still' | 'shot' | 'absent' | 'close'>;
   /** What the recording settings want. */
   readonly wanted: Pick<Wanted, 'mode' | 'onChange'>;
   /** Whether anything moves; asked in motion mode. */
@@ -46,14 +49,20 @@ export interface CameraDeps {
   /** Up to where there are pictures of an earlier run of the agent; null for none. */
   readonly before: Mark | null;
   readonly log: Logger;
+  /** Wait after a capture that could not even be supervised, such as for a wrong setting. */
+  readonly retryMs?: number;
 }
 
 export class Camera {
   readonly #deps: CameraDeps;
   readonly #listeners = new Set<() => void>();
+  readonly #shots = new Shots();
   /** What the next capture goes on from, with the epoch of its pictures. */
   #before: { readonly epoch: number; readonly what: Predecessor } | null = null;
   #isCapturing = false;
+  /** What has to come before the first picture is under way. */
+  #isOpening = false;
+  #isTaking = false;
   /** Ends the capture under way, for the sake of another one. */
   #replaced = new AbortController();
 
@@ -71,6 +80,7 @@ export class Camera {
       while (!signal.aborted) await this.#stretch(signal);
     } finally {
       for (const stop of stops) stop();
+      this.#shots.refuseAll();
     }
     if (gate.permit() === null) this.#capIsOn();
     if (this.#predecessor() !== null) capture.close();
@@ -84,15 +94,25 @@ export class Camera {
     this.#replaced.abort();
   }
 
+  /**
+   * The next picture. Where nothing is to be recorded the source is opened for it alone, and no longer.
+   * @throws CONSENT_MISSING, LIGHT_FAILED, CAPTURE_ENDED, CAPTURE_STALLED, or what the source failed by.
+   */
+  still(signal: AbortSignal): Promise<Still> {
+    return this.isWanted() ? this.#deps.capture.still(signal) : this.#shots.ask(signal);
+  }
+
   /** Whether consent and the recording settings want the source to be open now. */
   isWanted(): boolean {
     return this.#deps.gate.permit() !== null && this.#deps.wanted.mode() !== 'closed';
   }
 
   state(): CameraState {
-    const isRecording = this.#isCapturing && this.#recordsNow();
-    const cap = this.#deps.gate.permit() === null ? 'on' : 'off';
-    return { cap, isCapturing: this.#isCapturing, isRecording };
+    // As it is about to be: a light that is told of it again must not show less.
+    const isRecording = (this.#isCapturing || this.#isOpening) && this.#recordsNow();
+    const { gate } = this.#deps;
+    const cap = gate.permit() === null && gate.stillPermit() === null ? 'on' : 'off';
+    return { cap, isCapturing: this.#isCapturing, isRecording, isTaking: this.#isTaking };
   }
 
   /** Calls back when the state may have changed. Returns how to stop that. */
@@ -107,7 +127,40 @@ export class Camera {
     if (permit !== null)
       return this.isWanted() ? this.#captureUnder(permit, signal) : this.#rest(permit, signal);
     this.#capIsOn();
-    return gate.other(null, signal).catch(() => undefined);
+    return this.#idle(null, signal);
+  }
+
+  /** Until another permit is there, or `until` is aborted; takes the pictures that are asked for. */
+  async #idle(known: Permit | null, until: AbortSignal): Promise<void> {
+    const { gate } = this.#deps;
+    while (!until.aborted && gate.permit() === known) {
+      const shot = this.#shots.next();
+      if (shot !== undefined) await this.#take(shot, until);
+      else {
+        const either = AbortSignal.any([until, this.#shots.asked]);
+        await gate.other(known, either).catch(() => undefined);
+      }
+    }
+  }
+
+  async #take({ signal, give, refuse }: Shot, until: AbortSignal): Promise<void> {
+    const { gate, capture, opening } = this.#deps;
+    const permit = gate.stillPermit();
+    if (permit === null)
+      return refuse(new LenscapError('CONSENT_MISSING', 'no still picture may be taken'));
+    this.#replaced = new AbortController();
+    const end = AbortSignal.any([signal, until, permit.revoked, this.#replaced.signal]);
+    this.#isTaking = true;
+    try {
+      await opening?.(this.state(), end);
+      end.throwIfAborted();
+      give(await capture.shot(end, permit));
+    } catch (error) {
+      refuse(error);
+    } finally {
+      this.#isTaking = false;
+      this.#notify();
+    }
   }
 
   /** Where consent lasts all the same, the lease ran out. May be said again while it is so. */
@@ -128,20 +181,18 @@ export class Camera {
 
   /** Until something is wanted, or another permit is there. */
   async #rest(permit: Permit, signal: AbortSignal): Promise<void> {
-    const { gate, wanted, log } = this.#deps;
+    const { wanted, log } = this.#deps;
     this.#absent({ epoch: permit.epoch, reason: 'not_wanted', code: null });
     log.info('the camera stays closed: nothing is to be recorded now');
     const changed = new AbortController();
     const stopListening = wanted.onChange(() => this.isWanted() && changed.abort());
     if (this.isWanted()) changed.abort();
-    await gate
-      .other(permit, AbortSignal.any([signal, changed.signal]))
-      .catch(() => undefined)
-      .finally(stopListening);
+    await this.#idle(permit, AbortSignal.any([signal, changed.signal])).finally(stopListening);
   }
 
   async #captureUnder(permit: Permit, signal: AbortSignal): Promise<void> {
     const { gate, wanted } = this.#deps;
+    this.#shots.refuseAll();
     const replaced = new AbortController();
     this.#replaced = replaced;
     const look = () => {
@@ -162,25 +213,29 @@ export class Camera {
 
   /** Whether everything that has to come before the first picture is done. */
   async #open(permit: Permit, end: AbortSignal): Promise<boolean> {
-    const { opening, log } = this.#deps;
+    const { opening, log, retryMs = RETRY_MS } = this.#deps;
     if (opening === undefined) return !end.aborted;
     const isRecording = this.#recordsNow();
     const either = AbortSignal.any([end, permit.revoked]);
     try {
-      await opening({ cap: 'off', isCapturing: true, isRecording }, either);
+      this.#isOpening = true;
+      const state = { cap: 'off', isCapturing: true, isRecording, isTaking: false } as const;
+      await opening(state, either).finally(() => {
+        this.#isOpening = false;
+      });
       return !either.aborted;
     } catch (error) {
       if (either.aborted) return false;
       const { code, message } = toLenscapError(error, 'LIGHT_FAILED');
-      log.error({ code, nextAttemptMs: RETRY_MS }, message);
+      log.error({ code, nextAttemptMs: retryMs }, message);
       this.#absent({ epoch: permit.epoch, reason: 'source_lost', code });
-      await sleep(RETRY_MS, undefined, { signal: either }).catch(() => undefined);
+      await sleep(retryMs, undefined, { signal: either }).catch(() => undefined);
       return false;
     }
   }
 
   async #capture(permit: Permit, end: AbortSignal, signal: AbortSignal): Promise<void> {
-    const { gate, wanted, capture, log } = this.#deps;
+    const { gate, wanted, capture, log, retryMs = RETRY_MS } = this.#deps;
     const after = this.#predecessor();
     this.#before = { epoch: permit.epoch, what: 'run' };
     this.#isCapturing = true;
@@ -199,9 +254,11 @@ export class Camera {
         .catch(() => undefined)
         .finally(stop);
     } catch (error) {
+      this.#isCapturing = false;
+      this.#notify();
       const { code, message } = toLenscapError(error, 'CAPTURE_FAILED');
-      log.error({ code, nextAttemptMs: RETRY_MS }, message);
-      await sleep(RETRY_MS, undefined, { signal: end }).catch(() => undefined);
+      log.error({ code, nextAttemptMs: retryMs }, message);
+      await sleep(retryMs, undefined, { signal: end }).catch(() => undefined);
     }
   }
 
