@@ -3,6 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { type ErrorCode, LenscapError } from './errors.ts';
+import { harmless } from './harmless.ts';
+
+/** So much of a name that nobody knows is quoted. */
+const MAX_NAME = 100;
 
 /** The schema language the product uses: `description` and `default` are kept next to each key. */
 export type Schema = Readonly<Record<string, unknown>>;
@@ -91,7 +95,7 @@ export function readDocument<T>(
 function faultOf({ instancePath, message, params }: ErrorObject): Fault {
   const extra =
     'additionalProperty' in params
-      ? ` (${String(params.additionalProperty)})`
+      ? ` (${harmless(String(params.additionalProperty).slice(0, MAX_NAME))})`
       : 'allowedValues' in params
         ? ` (${String(params.allowedValues)})`
         : '';
