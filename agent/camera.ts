@@ -4,7 +4,7 @@
 // lasted is told to the capture, whatever the reason; what was missed without it is not.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { LenscapError, toLenscapError } from '../proto/errors.ts';
+import { toLenscapError } from '../proto/errors.ts';
 import type { Gap } from '../proto/gap.ts';
 import type { SegmentHeader } from '../proto/segment.ts';
 import type { Stream } from '../proto/stream.ts';
@@ -13,7 +13,7 @@ import type { Absence, Mark } from './capture/outage.ts';
 import type { Gate } from './consent/gate.ts';
 import type { Permit } from './consent/permit.ts';
 import type { Wanted } from './recording/wanted.ts';
-import { type Shot, Shots } from './snapshots/shots.ts';
+import { Shots } from './snapshots/shots.ts';
 import type { Spool } from './spool/spool.ts';
 
 /** Of a wait, unless said otherwise. */
@@ -56,20 +56,25 @@ export interface CameraDeps {
 export class Camera {
   readonly #deps: CameraDeps;
   readonly #listeners = new Set<() => void>();
-  readonly #shots = new Shots();
+  readonly #shots: Shots;
   /** What the next capture goes on from, with the epoch of its pictures. */
   #before: { readonly epoch: number; readonly what: Predecessor } | null = null;
   #isCapturing = false;
   /** What has to come before the first picture is under way. */
   #isOpening = false;
-  #isTaking = false;
   /** Ends the capture under way, for the sake of another one. */
   #replaced = new AbortController();
 
   constructor(deps: CameraDeps) {
     this.#deps = deps;
-    const { before } = deps;
+    const { gate, capture, opening, before } = deps;
     if (before !== null) this.#before = { epoch: before.epoch, what: before };
+    this.#shots = new Shots({
+      gate,
+      capture,
+      opening: async (signal) => opening?.(this.state(), signal),
+      onChange: () => this.#notify(),
+    });
   }
 
   /** Resolves when `signal` is aborted and the last segment is handed on. */
@@ -80,7 +85,7 @@ export class Camera {
       while (!signal.aborted) await this.#stretch(signal);
     } finally {
       for (const stop of stops) stop();
-      this.#shots.refuseAll();
+      this.#shots.refuse();
     }
     if (gate.permit() === null) this.#capIsOn();
     if (this.#predecessor() !== null) capture.close();
@@ -92,6 +97,7 @@ export class Camera {
    */
   restart(): void {
     this.#replaced.abort();
+    this.#shots.close();
   }
 
   /**
@@ -112,7 +118,7 @@ export class Camera {
     const isRecording = (this.#isCapturing || this.#isOpening) && this.#recordsNow();
     const { gate } = this.#deps;
     const cap = gate.permit() === null && gate.stillPermit() === null ? 'on' : 'off';
-    return { cap, isCapturing: this.#isCapturing, isRecording, isTaking: this.#isTaking };
+    return { cap, isCapturing: this.#isCapturing, isRecording, isTaking: this.#shots.isTaking };
   }
 
   /** Calls back when the state may have changed. Returns how to stop that. */
@@ -134,32 +140,9 @@ export class Camera {
   async #idle(known: Permit | null, until: AbortSignal): Promise<void> {
     const { gate } = this.#deps;
     while (!until.aborted && gate.permit() === known) {
-      const shot = this.#shots.next();
-      if (shot !== undefined) await this.#take(shot, until);
-      else {
-        const either = AbortSignal.any([until, this.#shots.asked]);
-        await gate.other(known, either).catch(() => undefined);
-      }
-    }
-  }
-
-  async #take({ signal, give, refuse }: Shot, until: AbortSignal): Promise<void> {
-    const { gate, capture, opening } = this.#deps;
-    const permit = gate.stillPermit();
-    if (permit === null)
-      return refuse(new LenscapError('CONSENT_MISSING', 'no still picture may be taken'));
-    this.#replaced = new AbortController();
-    const end = AbortSignal.any([signal, until, permit.revoked, this.#replaced.signal]);
-    this.#isTaking = true;
-    try {
-      await opening?.(this.state(), end);
-      end.throwIfAborted();
-      give(await capture.shot(end, permit));
-    } catch (error) {
-      refuse(error);
-    } finally {
-      this.#isTaking = false;
-      this.#notify();
+      await this.#shots.take(until);
+      const either = AbortSignal.any([until, this.#shots.asked]);
+      await gate.other(known, either).catch(() => undefined);
     }
   }
 
@@ -192,7 +175,7 @@ export class Camera {
 
   async #captureUnder(permit: Permit, signal: AbortSignal): Promise<void> {
     const { gate, wanted } = this.#deps;
-    this.#shots.refuseAll();
+    this.#shots.refuse();
     const replaced = new AbortController();
     this.#replaced = replaced;
     const look = () => {

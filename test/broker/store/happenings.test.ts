@@ -60,7 +60,7 @@ t.test('each kind of event needs its scope, under an epoch that there is', async
   t.same(outcomes, ['stored', no, no, 'stored', no, no, 'stored']);
   await putEpoch(store, deviceId, ['snapshot']);
   const late = [eventOf(house, { epoch: 2 }), snapshotOf(house, { epoch: 2 })];
-  t.same(await store.commit(late), [no, no], 'a picture is of the camera, which video opens');
+  t.same(await store.commit(late), [no, 'stored'], 'a still picture has a consent of its own');
   t.equal((await events()).length, 2);
 });
 
