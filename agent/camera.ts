@@ -85,7 +85,7 @@ export class Camera {
       while (!signal.aborted) await this.#stretch(signal);
     } finally {
       for (const stop of stops) stop();
-      this.#shots.refuse();
+      this.#shots.end();
     }
     if (gate.permit() === null) this.#capIsOn();
     if (this.#predecessor() !== null) capture.close();
@@ -105,7 +105,10 @@ export class Camera {
    * @throws CONSENT_MISSING, LIGHT_FAILED, CAPTURE_ENDED, CAPTURE_STALLED, or what the source failed by.
    */
   still(signal: AbortSignal): Promise<Still> {
-    return this.isWanted() ? this.#deps.capture.still(signal) : this.#shots.ask(signal);
+    if (this.isWanted()) return this.#deps.capture.still(signal);
+    // One that nobody has told yet that it is wanted no more; while it lasts none of those that wait is taken.
+    this.#replaced.abort();
+    return this.#shots.ask(signal);
   }
 
   /** Whether consent and the recording settings want the source to be open now. */
@@ -136,14 +139,24 @@ export class Camera {
     return this.#idle(null, signal);
   }
 
-  /** Until another permit is there, or `until` is aborted; takes the pictures that are asked for. */
-  async #idle(known: Permit | null, until: AbortSignal): Promise<void> {
-    const { gate } = this.#deps;
+  /**
+   * Until another permit is there, or something is wanted, or `signal` is aborted; takes the pictures
+   * that are asked for.
+   */
+  async #idle(known: Permit | null, signal: AbortSignal): Promise<void> {
+    const { gate, wanted } = this.#deps;
+    // A picture that is being taken gives way as well: what it delays would be missing in no Gap.
+    const giveWay = new AbortController();
+    const look = () => this.isWanted() && giveWay.abort();
+    const stops = [gate.onChange(look), wanted.onChange(look)];
+    look();
+    const until = AbortSignal.any([signal, giveWay.signal]);
     while (!until.aborted && gate.permit() === known) {
       await this.#shots.take(until);
       const either = AbortSignal.any([until, this.#shots.asked]);
       await gate.other(known, either).catch(() => undefined);
     }
+    for (const stop of stops) stop();
   }
 
   /** Where consent lasts all the same, the lease ran out. May be said again while it is so. */
@@ -164,13 +177,9 @@ export class Camera {
 
   /** Until something is wanted, or another permit is there. */
   async #rest(permit: Permit, signal: AbortSignal): Promise<void> {
-    const { wanted, log } = this.#deps;
     this.#absent({ epoch: permit.epoch, reason: 'not_wanted', code: null });
-    log.info('the camera stays closed: nothing is to be recorded now');
-    const changed = new AbortController();
-    const stopListening = wanted.onChange(() => this.isWanted() && changed.abort());
-    if (this.isWanted()) changed.abort();
-    await this.#idle(permit, AbortSignal.any([signal, changed.signal])).finally(stopListening);
+    this.#deps.log.info('the camera stays closed: nothing is to be recorded now');
+    await this.#idle(permit, signal);
   }
 
   async #captureUnder(permit: Permit, signal: AbortSignal): Promise<void> {

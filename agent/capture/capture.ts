@@ -73,6 +73,8 @@ export class Capture {
   #framesMissing = 0;
   #lastPictureMonoUs: number | null = null;
   #soundFromUs = 0;
+  /** Aborted when settings have changed: masks of before are none of now. */
+  #outdated = new AbortController();
 
   constructor(deps: CaptureDeps) {
     this.#deps = deps;
@@ -113,6 +115,8 @@ export class Capture {
    * @throws CAPTURE_FAILED, CAPTURE_ENDED when they could not be set; the capture begins anew then.
    */
   async adjust(): Promise<'set' | 'restart'> {
+    this.#outdated.abort();
+    this.#outdated = new AbortController();
     return (await this.#session?.adjust(this.#deps.config())) ?? 'set';
   }
 
@@ -126,9 +130,10 @@ export class Capture {
     return this.#session.still(signal);
   }
 
-  /** One picture while nothing is captured. @throws as takeShot(). */
+  /** One picture while nothing is captured; given up when the settings change. @throws as takeShot(). */
   shot(signal: AbortSignal, permit: Pick<Permit, 'epoch' | 'revoked'>): Promise<Still> {
-    return takeShot(this.#source(), permit, signal);
+    const either = AbortSignal.any([signal, this.#outdated.signal]);
+    return takeShot(this.#source(), permit, either);
   }
 
   /** Since this was made. */

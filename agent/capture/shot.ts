@@ -43,6 +43,9 @@ export async function takeShot(
   const taken = Promise.race([pictures.then(expose).then(() => session.still(either)), ended]);
   try {
     return await taken;
+  } catch (error) {
+    if (!either.aborted) throw error;
+    throw new LenscapError('CAPTURE_ENDED', 'it was given up before a picture was taken');
   } finally {
     over.abort();
     await run;

@@ -27,6 +27,7 @@ export class Shots {
   #asked = new AbortController();
   #isTaking = false;
   #closed = new AbortController();
+  #isOver = false;
 
   constructor(deps: ShotsDeps) {
     this.#deps = deps;
@@ -44,6 +45,7 @@ export class Shots {
 
   /** Resolves with the picture. @throws what it was refused by, or the reason of `signal`. */
   ask(signal: AbortSignal): Promise<Still> {
+    if (this.#isOver) return Promise.reject(busy());
     const { promise, resolve: give, reject: refuse } = Promise.withResolvers<Still>();
     const onAbort = () => refuse(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -63,6 +65,12 @@ export class Shots {
   /** None of those that wait is taken. */
   refuse(): void {
     for (let shot = this.#next(); shot !== undefined; shot = this.#next()) shot.refuse(busy());
+  }
+
+  /** None is taken any more: neither those that wait nor those that are asked for later. */
+  end(): void {
+    this.#isOver = true;
+    this.refuse();
   }
 
   /** Closes the source under way. */
@@ -87,7 +95,7 @@ export class Shots {
     this.#isTaking = true;
     try {
       await opening(end);
-      end.throwIfAborted();
+      if (end.aborted) throw busy();
       give(await capture.shot(end, permit));
     } catch (error) {
       refuse(error);

@@ -72,7 +72,8 @@ export class Snapshots {
       await sleep(lookMs, undefined, { signal }).catch(() => undefined);
       const { intervalS } = settings();
       const isDue = intervalS > 0 && time.monoUs() - lastUs >= intervalS * 1e6;
-      if (signal.aborted || !isDue || !isOpenTime()) continue;
+      // Where one takes longer than the interval, they must not take the places of those asked for.
+      if (signal.aborted || !isDue || !isOpenTime() || this.#asked > 0) continue;
       lastUs = time.monoUs();
       this.#ask('interval', null);
     }
@@ -128,15 +129,17 @@ export class Snapshots {
     const grant = gate.grantOf('snapshot');
     const permit = gate.stillPermit();
     if (grant === null || permit === null) return;
+    // The time may have changed since, while another one was taken.
+    if (cause !== 'requested' && !this.#deps.isOpenTime()) return;
+    const end = AbortSignal.any([permit.revoked, this.#end.signal]);
     try {
-      const end = AbortSignal.any([permit.revoked, this.#end.signal]);
       const taken = await still(end);
       const mayKeep = gate.mayKeep(coverOfSnapshot(grant)) && !permit.revoked.aborted;
       if (mayKeep) this.#keep(taken, grant.epoch, cause, causeId);
     } catch (error) {
       const { code, message } = toLenscapError(error, 'CAPTURE_FAILED');
-      // At an interval it is no news that the camera is closed just now.
-      const isNews = cause !== 'interval' || code !== 'CAPTURE_ENDED';
+      // At an interval it is no news that the camera is closed just now, nor is a withdrawal or the end.
+      const isNews = !end.aborted && (cause !== 'interval' || code !== 'CAPTURE_ENDED');
       log[isNews ? 'warn' : 'debug']({ code, cause }, `no snapshot could be taken: ${message}`);
     }
   }

@@ -17,6 +17,12 @@ const LEFT_HALF = [
   [0.5, 1],
   [0, 1],
 ];
+const WHOLE = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+];
 const WIDTH = 160;
 
 const pathOf = ({ id }: Added): string => `/api/devices/${id}/snapshots`;
@@ -104,5 +110,24 @@ t.test('a withdrawal while one is taken closes the camera at once', async (t) =>
   await house.grant(camera.id, 'snapshot');
   const { snapshots } = await house.ask<{ snapshots: object[] }>('GET', pathOf(camera));
   t.same(snapshots, []);
+  t.equal(await agent.kill('SIGTERM'), 0);
+});
+
+t.test('one that is taken while its masks are changed is given up', async (t) => {
+  const camera = await house.addDevice('masked anew');
+  await house.grant(camera.id, 'snapshot', 'device_info');
+  const agent = start(camera);
+  await eventually('it is there', () => isReady(camera));
+  const taking = house.fetch('POST', pathOf(camera));
+  await eventually('the camera is opened', () => isCapturing(agent));
+  const body = { version: 0, patch: { masks: [WHOLE] } };
+  const config = `/api/devices/${camera.id}/config`;
+  await house.ask('PATCH', config, body);
+  await eventually('it is closed', () => !isCapturing(agent));
+  const { snapshots } = await house.ask<{ snapshots: object[] }>('GET', pathOf(camera));
+  t.same(snapshots, [], 'nothing of the old masks is sent');
+  const pixels = brightness(await take(camera));
+  t.equal(pixels.filter((value) => value > 20).length, 0, 'the next one has the new masks');
+  t.not((await taking).status, 201);
   t.equal(await agent.kill('SIGTERM'), 0);
 });

@@ -39,7 +39,12 @@ const seconds = (frame: Uint8Array, count: number): Uint8Array[] =>
 function nights(random: () => number): (count: number) => Uint8Array[] {
   const noise = () => random() + random() + random() + random() - 2;
   const frames = Array.from({ length: 12 }, () => picture(() => 6 + 15 * noise()));
-  const any = () => frames[Math.floor(random() * frames.length)] ?? scene;
+  // Noise is another one each time: one that stays for some frames would be something to be seen.
+  let last = 0;
+  const any = () => {
+    last = (last + 1 + Math.floor((random() * frames.length) / 2)) % frames.length;
+    return frames[last] ?? scene;
+  };
   return (count) => Array.from({ length: count * 5 }, any);
 }
 

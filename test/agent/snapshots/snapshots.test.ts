@@ -274,3 +274,47 @@ t.test('a camera that gives none, too many commands, and nonsense do no harm', a
   await eventually('asked again', () => stills.asked === before + 1);
   await eventually('waits', () => snapshots.first() !== undefined);
 });
+
+t.test(
+  'those of the interval leave room for what is asked for, and open no closed camera',
+  async (t) => {
+    const { gate, clock, settings, stills, ask, start, told, connect } = camera(t);
+    gate.accept(grant(1, ['snapshot']));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    stills.hold = promise;
+    settings.intervalS = 1;
+    settings.onMotion = true;
+    start();
+    for (let at = 0; at < 6; at += 1) {
+      clock.advance(1);
+      await sleep(15);
+    }
+    t.equal(stills.asked, 1, 'the first of them takes its time');
+    ask('one');
+    settings.isOpenTime = false;
+    resolve();
+    connect();
+    await eventually('both are sent', () => told.length === 2);
+    await sleep(20);
+    t.same(
+      told.map(({ cause }) => cause),
+      ['interval', 'requested'],
+    );
+  },
+);
+
+t.test('what began to move is not looked at after the camera was closed', async (t) => {
+  const { gate, settings, stills, ask, snapshots, told, connect } = camera(t);
+  gate.accept(grant(1, ['snapshot']));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stills.hold = promise;
+  settings.onMotion = true;
+  ask('one');
+  snapshots.onMotion(hex('motion'));
+  settings.isOpenTime = false;
+  resolve();
+  connect();
+  await eventually('sent', () => told.length === 1);
+  await sleep(20);
+  t.equal(stills.asked, 1);
+});
