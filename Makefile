@@ -12,9 +12,9 @@ BENCH_PACKAGES := mosquitto libmosquitto-dev
 
 # What has a long version, the longest first.
 TORTURE_TESTS := $(wildcard test/torture/*.test.ts) \
-  $(addprefix test/e2e/,link.test.ts power-cut.test.ts server-faults.test.ts ingest-faults.test.ts time.test.ts) \
+  $(addprefix test/e2e/,rollout-fleet.test.ts link.test.ts power-cut.test.ts server-faults.test.ts ingest-faults.test.ts time.test.ts) \
   $(addprefix test/agent/,spool/faults.test.ts spool/damage.test.ts spool/flash.test.ts spool/flash-large.test.ts) \
-  $(addprefix test/agent/,consent/grant-file-faults.test.ts identity/crash-claim.test.ts identity/crash-change.test.ts) \
+  $(addprefix test/agent/,motion/detector.test.ts config/desired-file.test.ts consent/grant-file-faults.test.ts journal/journal.test.ts capture/ending.test.ts capture/encoder-choice.test.ts identity/crash-claim.test.ts identity/crash-change.test.ts) \
   $(addprefix test/broker/,store/faults.test.ts fleet/claim-faults.test.ts)
 
 SECONDS ?=

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import type { AgentConfig } from '../proto/agent-config.ts';
 import { LenscapError, toLenscapError } from '../proto/errors.ts';
 import type { ReleaseCause } from '../proto/release.ts';
+import { Light, lampOf } from './board/light.ts';
 import { ResetButton } from './board/reset-button.ts';
 import { Lens } from './claim/lens.ts';
 import type { CodeSource } from './claim/source.ts';
@@ -75,11 +76,10 @@ class Agent {
     );
   }
 
-  /** Lives on with another configuration. What says whose board it is takes a restart. */
+  /** Lives on with another configuration. What says whose board it is, or ends that, takes a restart. */
   reload(config: AgentConfig): void {
-    const { identity, stateDir } = this.#config;
-    if (config.identity !== identity || config.stateDir !== stateDir) {
-      const paths = ['/identity', '/stateDir'];
+    const paths = fixedPathsIn(this.#config, config);
+    if (paths.length > 0) {
       this.#log.error({ code: 'CONFIG_INVALID', paths }, 'these do not change without a restart');
       return;
     }
@@ -189,24 +189,36 @@ class Agent {
   }
 
   async #wait(signal: AbortSignal): Promise<void> {
-    const { stateDir, identity: identityPath, factory } = this.#config;
+    const { stateDir, identity: identityPath, factory, board, light: settings } = this.#config;
+    const log = this.#log.child({ part: 'claim' });
+    const light = new Light({
+      lamp: lampOf(board.light),
+      brightnessPercent: () => settings.brightnessPercent,
+      log: this.#log.child({ part: 'board' }),
+      onFailed: () => lens.closeInTheDark(),
+    });
+    const lens = new Lens({ config: this.#config, log, light });
     const unclaimed = new Unclaimed({
       identityPath,
       stateDir,
       time: this.#time,
       log: this.#log.child({ part: 'identity' }),
       random: Math.random,
-      sources: this.#sources(),
+      sources: this.#sources(lens, log),
       factory: factory === null ? null : loadFactoryIdentity(factory),
     });
-    await unclaimed.run(signal);
+    // An agent before this one may have left it on.
+    light.show('off').catch((error: unknown) => {
+      const { code, message } = toLenscapError(error, 'LIGHT_FAILED');
+      log.error({ code }, message);
+    });
+    await unclaimed.run(signal).finally(() => light.close());
   }
 
-  #sources(): CodeSource[] {
+  #sources(lens: Lens, log: Logger): CodeSource[] {
     const { claim } = this.#config;
-    const log = this.#log.child({ part: 'claim' });
     return [
-      ...(claim.lens ? [new Lens({ config: this.#config, log })] : []),
+      ...(claim.lens ? [lens] : []),
       ...(claim.folders.length > 0 ? [new Stick({ folders: claim.folders, log })] : []),
     ];
   }
@@ -237,6 +249,20 @@ class Agent {
     });
     await life.run(signal, change.signal);
   }
+}
+
+/** What differs between two configurations that is read once, at the start. */
+function fixedPathsIn(before: AgentConfig, after: AgentConfig): string[] {
+  const fixed = ({ identity, stateDir, board }: AgentConfig) => ({
+    '/identity': identity,
+    '/stateDir': stateDir,
+    '/board/resetButton': board.resetButton,
+    '/board/resetHoldMs': board.resetHoldMs,
+  });
+  const next = new Map<string, unknown>(Object.entries(fixed(after)));
+  return Object.entries(fixed(before))
+    .filter(([path, value]) => !isDeepStrictEqual(value, next.get(path)))
+    .map(([path]) => path);
 }
 
 /** As the maker of the board gave it. A file that cannot be read matters to a claim alone. */

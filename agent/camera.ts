@@ -8,30 +8,33 @@ import { toLenscapError } from '../proto/errors.ts';
 import type { Gap } from '../proto/gap.ts';
 import type { SegmentHeader } from '../proto/segment.ts';
 import type { Stream } from '../proto/stream.ts';
-import type { Capture, Predecessor } from './capture/capture.ts';
+import type { Capture, Predecessor, Still } from './capture/capture.ts';
 import type { Absence, Mark } from './capture/outage.ts';
 import type { Gate } from './consent/gate.ts';
 import type { Permit } from './consent/permit.ts';
 import type { Wanted } from './recording/wanted.ts';
+import { Shots } from './snapshots/shots.ts';
 import type { Spool } from './spool/spool.ts';
 
-/** Wait after a capture that could not even be supervised, such as for a wrong setting. */
+/** Of a wait, unless said otherwise. */
 const RETRY_MS = 10_000;
 
 /** What the camera does, for the light and for whoever watches. */
 export interface CameraState {
-  /** On: consent allows nothing. */
+  /** On: consent allows no pictures. */
   readonly cap: 'on' | 'off';
   /** The source is open, or is about to be. */
   readonly isCapturing: boolean;
   /** Pictures are handed on; not while nothing moves in motion mode. */
   readonly isRecording: boolean;
+  /** The source is open, or about to be, for one still picture and nothing else. */
+  readonly isTaking: boolean;
 }
 
 export interface CameraDeps {
-  readonly gate: Pick<Gate, 'permit' | 'other' | 'onChange' | 'mayKeep'>;
+  readonly gate: Pick<Gate, 'permit' | 'stillPermit' | 'other' | 'onChange' | 'mayKeep'>;
   /** Captures under a permit until the signal (orderly) or the permit (at once) ends it. */
-  readonly capture: Pick<Capture, 'run' | 'absent' | 'close'>;
+  readonly capture: Pick<Capture, 'run' | 'still' | 'shot' | 'absent' | 'close'>;
   /** What the recording settings want. */
   readonly wanted: Pick<Wanted, 'mode' | 'onChange'>;
   /** Whether anything moves; asked in motion mode. */
@@ -46,21 +49,32 @@ export interface CameraDeps {
   /** Up to where there are pictures of an earlier run of the agent; null for none. */
   readonly before: Mark | null;
   readonly log: Logger;
+  /** Wait after a capture that could not even be supervised, such as for a wrong setting. */
+  readonly retryMs?: number;
 }
 
 export class Camera {
   readonly #deps: CameraDeps;
   readonly #listeners = new Set<() => void>();
+  readonly #shots: Shots;
   /** What the next capture goes on from, with the epoch of its pictures. */
   #before: { readonly epoch: number; readonly what: Predecessor } | null = null;
   #isCapturing = false;
+  /** What has to come before the first picture is under way. */
+  #isOpening = false;
   /** Ends the capture under way, for the sake of another one. */
   #replaced = new AbortController();
 
   constructor(deps: CameraDeps) {
     this.#deps = deps;
-    const { before } = deps;
+    const { gate, capture, opening, before } = deps;
     if (before !== null) this.#before = { epoch: before.epoch, what: before };
+    this.#shots = new Shots({
+      gate,
+      capture,
+      opening: async (signal) => opening?.(this.state(), signal),
+      onChange: () => this.#notify(),
+    });
   }
 
   /** Resolves when `signal` is aborted and the last segment is handed on. */
@@ -71,6 +85,7 @@ export class Camera {
       while (!signal.aborted) await this.#stretch(signal);
     } finally {
       for (const stop of stops) stop();
+      this.#shots.end();
     }
     if (gate.permit() === null) this.#capIsOn();
     if (this.#predecessor() !== null) capture.close();
@@ -82,6 +97,18 @@ export class Camera {
    */
   restart(): void {
     this.#replaced.abort();
+    this.#shots.close();
+  }
+
+  /**
+   * The next picture. Where nothing is to be recorded the source is opened for it alone, and no longer.
+   * @throws CONSENT_MISSING, LIGHT_FAILED, CAPTURE_ENDED, CAPTURE_STALLED, or what the source failed by.
+   */
+  still(signal: AbortSignal): Promise<Still> {
+    if (this.isWanted()) return this.#deps.capture.still(signal);
+    // One that nobody has told yet that it is wanted no more; while it lasts none of those that wait is taken.
+    this.#replaced.abort();
+    return this.#shots.ask(signal);
   }
 
   /** Whether consent and the recording settings want the source to be open now. */
@@ -90,9 +117,11 @@ export class Camera {
   }
 
   state(): CameraState {
-    const isRecording = this.#isCapturing && this.#recordsNow();
-    const cap = this.#deps.gate.permit() === null ? 'on' : 'off';
-    return { cap, isCapturing: this.#isCapturing, isRecording };
+    // As it is about to be: a light that is told of it again must not show less.
+    const isRecording = (this.#isCapturing || this.#isOpening) && this.#recordsNow();
+    const { gate } = this.#deps;
+    const cap = gate.permit() === null && gate.stillPermit() === null ? 'on' : 'off';
+    return { cap, isCapturing: this.#isCapturing, isRecording, isTaking: this.#shots.isTaking };
   }
 
   /** Calls back when the state may have changed. Returns how to stop that. */
@@ -107,7 +136,27 @@ export class Camera {
     if (permit !== null)
       return this.isWanted() ? this.#captureUnder(permit, signal) : this.#rest(permit, signal);
     this.#capIsOn();
-    return gate.other(null, signal).catch(() => undefined);
+    return this.#idle(null, signal);
+  }
+
+  /**
+   * Until another permit is there, or something is wanted, or `signal` is aborted; takes the pictures
+   * that are asked for.
+   */
+  async #idle(known: Permit | null, signal: AbortSignal): Promise<void> {
+    const { gate, wanted } = this.#deps;
+    // A picture that is being taken gives way as well: what it delays would be missing in no Gap.
+    const giveWay = new AbortController();
+    const look = () => this.isWanted() && giveWay.abort();
+    const stops = [gate.onChange(look), wanted.onChange(look)];
+    look();
+    const until = AbortSignal.any([signal, giveWay.signal]);
+    while (!until.aborted && gate.permit() === known) {
+      await this.#shots.take(until);
+      const either = AbortSignal.any([until, this.#shots.asked]);
+      await gate.other(known, either).catch(() => undefined);
+    }
+    for (const stop of stops) stop();
   }
 
   /** Where consent lasts all the same, the lease ran out. May be said again while it is so. */
@@ -128,20 +177,14 @@ export class Camera {
 
   /** Until something is wanted, or another permit is there. */
   async #rest(permit: Permit, signal: AbortSignal): Promise<void> {
-    const { gate, wanted, log } = this.#deps;
     this.#absent({ epoch: permit.epoch, reason: 'not_wanted', code: null });
-    log.info('the camera stays closed: nothing is to be recorded now');
-    const changed = new AbortController();
-    const stopListening = wanted.onChange(() => this.isWanted() && changed.abort());
-    if (this.isWanted()) changed.abort();
-    await gate
-      .other(permit, AbortSignal.any([signal, changed.signal]))
-      .catch(() => undefined)
-      .finally(stopListening);
+    this.#deps.log.info('the camera stays closed: nothing is to be recorded now');
+    await this.#idle(permit, signal);
   }
 
   async #captureUnder(permit: Permit, signal: AbortSignal): Promise<void> {
     const { gate, wanted } = this.#deps;
+    this.#shots.refuse();
     const replaced = new AbortController();
     this.#replaced = replaced;
     const look = () => {
@@ -162,25 +205,29 @@ export class Camera {
 
   /** Whether everything that has to come before the first picture is done. */
   async #open(permit: Permit, end: AbortSignal): Promise<boolean> {
-    const { opening, log } = this.#deps;
+    const { opening, log, retryMs = RETRY_MS } = this.#deps;
     if (opening === undefined) return !end.aborted;
     const isRecording = this.#recordsNow();
     const either = AbortSignal.any([end, permit.revoked]);
     try {
-      await opening({ cap: 'off', isCapturing: true, isRecording }, either);
+      this.#isOpening = true;
+      const state = { cap: 'off', isCapturing: true, isRecording, isTaking: false } as const;
+      await opening(state, either).finally(() => {
+        this.#isOpening = false;
+      });
       return !either.aborted;
     } catch (error) {
       if (either.aborted) return false;
       const { code, message } = toLenscapError(error, 'LIGHT_FAILED');
-      log.error({ code, nextAttemptMs: RETRY_MS }, message);
+      log.error({ code, nextAttemptMs: retryMs }, message);
       this.#absent({ epoch: permit.epoch, reason: 'source_lost', code });
-      await sleep(RETRY_MS, undefined, { signal: either }).catch(() => undefined);
+      await sleep(retryMs, undefined, { signal: either }).catch(() => undefined);
       return false;
     }
   }
 
   async #capture(permit: Permit, end: AbortSignal, signal: AbortSignal): Promise<void> {
-    const { gate, wanted, capture, log } = this.#deps;
+    const { gate, wanted, capture, log, retryMs = RETRY_MS } = this.#deps;
     const after = this.#predecessor();
     this.#before = { epoch: permit.epoch, what: 'run' };
     this.#isCapturing = true;
@@ -199,9 +246,11 @@ export class Camera {
         .catch(() => undefined)
         .finally(stop);
     } catch (error) {
+      this.#isCapturing = false;
+      this.#notify();
       const { code, message } = toLenscapError(error, 'CAPTURE_FAILED');
-      log.error({ code, nextAttemptMs: RETRY_MS }, message);
-      await sleep(RETRY_MS, undefined, { signal: end }).catch(() => undefined);
+      log.error({ code, nextAttemptMs: retryMs }, message);
+      await sleep(retryMs, undefined, { signal: end }).catch(() => undefined);
     }
   }
 

@@ -8,6 +8,7 @@ import { makeUplink } from './device-uplink.ts';
 import { ClockWatch } from './events/clock-watch.ts';
 import { RunningNote } from './events/running-note.ts';
 import { StorageWatch } from './events/storage-watch.ts';
+import { secretsOf } from './journal/made.ts';
 import { ServiceWatchdog } from './service/watchdog.ts';
 
 export class DeviceLife {
@@ -21,7 +22,8 @@ export class DeviceLife {
     this.#parts = new DeviceParts(deps);
     const { gate, settings, bootId } = this.#parts;
     this.#running = new RunningNote({ stateDir: config.stateDir, bootId, log });
-    journal.attach({ deviceId: identity.deviceId, gate });
+    // The files may have changed since the program began.
+    journal.attach({ deviceId: identity.deviceId, gate, secrets: secretsOf(config) });
     journal.use(() => settings.now().log);
     setLogLevel(settings.now().log.level);
   }
@@ -49,9 +51,11 @@ export class DeviceLife {
       stopListening();
       await this.#parts.light.close();
       journal.detach();
+      this.#logAsTheBoardSays();
       if (!isDeparting()) {
         last.save();
         this.#running.end();
+        this.#parts.lasting.end();
       }
     }
   }
@@ -66,6 +70,7 @@ export class DeviceLife {
     const captured = new AbortController();
     const sent = new AbortController();
     if (this.#running.begin() === 'power_lost') events.moment('power_restored');
+    this.#parts.tellLeftOpen();
     await Promise.all([
       gate.run(sent.signal),
       spool.run(end, sent.signal),
@@ -77,11 +82,19 @@ export class DeviceLife {
         captured.abort();
       }),
       snapshots.run(end),
+      this.#parts.lasting.run(end),
       journal.run(end),
       new ClockWatch({ clock, time, events, jumpMs }).run(end),
       new StorageWatch({ spool, wearPercent, events }).run(end),
       this.#watchdog().run(end),
     ]);
+  }
+
+  /** What an owner wanted of the log ends with the life. */
+  #logAsTheBoardSays(): void {
+    const { journal, setLogLevel, config } = this.#deps;
+    journal.use(() => config.log);
+    setLogLevel(config.log.level);
   }
 
   /** Returns how to stop it. */
@@ -123,8 +136,9 @@ export class DeviceLife {
   /** For `systemctl status`. */
   #status(): string {
     const { camera, spool } = this.#parts;
-    const { cap, isCapturing, isRecording } = camera.state();
-    const open = isCapturing ? 'watching' : 'camera closed';
+    const { cap, isCapturing, isRecording, isTaking } = camera.state();
+    const closed = isTaking ? 'taking a picture' : 'camera closed';
+    const open = isCapturing ? 'watching' : closed;
     return `cap ${cap}, ${isRecording ? 'recording' : open}, ${spool.held().items} waiting`;
   }
 }

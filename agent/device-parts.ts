@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import type { LenscapError } from '../proto/errors.ts';
 import { Light, lampOf } from './board/light.ts';
 import { lightOf } from './board/light-state.ts';
-import { Camera, type CameraState, consentedSink } from './camera.ts';
+import { Camera, consentedSink } from './camera.ts';
 import { Capture } from './capture/capture.ts';
 import { LAST_PICTURES_LAG_US, LastPictures } from './capture/last-pictures.ts';
 import { laterMark, type Mark } from './capture/outage.ts';
-import { wantsSound } from './capture/pipeline.ts';
+import { wantsSound } from './capture/sound.ts';
 import { MediaClock } from './clock.ts';
 import { CapturePictures } from './config/pictures.ts';
 import { Pushed } from './config/pushed.ts';
@@ -18,8 +18,10 @@ import { Trials } from './config/trial.ts';
 import { Gate } from './consent/gate.ts';
 import type { DeviceLifeDeps } from './device-deps.ts';
 import { Events } from './events/events.ts';
-import { LAST_PICTURES } from './identity/state-files.ts';
+import { LastingNote } from './events/lasting-note.ts';
+import { LAST_PICTURES, LASTING } from './identity/state-files.ts';
 import { Watcher } from './motion/watcher.ts';
+import { type Account, accountOf } from './recording/rest.ts';
 import { Roll } from './recording/roll.ts';
 import { Wanted } from './recording/wanted.ts';
 import { PictureProgress } from './service/progress.ts';
@@ -27,6 +29,8 @@ import { Snapshots } from './snapshots/snapshots.ts';
 import { Flash } from './spool/flash.ts';
 import { eraseSpool, spoolFolder } from './spool/folder.ts';
 import { SpoolQueue } from './spool/queue.ts';
+
+type OnFailed = (error: LenscapError, isMicrophone: boolean) => void;
 
 export class DeviceParts {
   readonly bootId = readBootId();
@@ -38,6 +42,7 @@ export class DeviceParts {
   readonly gate: Gate;
   readonly snapshots: Snapshots;
   readonly events: Events;
+  readonly lasting: LastingNote;
   readonly wanted: Wanted;
   readonly watcher: Watcher;
   readonly capture: Capture;
@@ -47,7 +52,8 @@ export class DeviceParts {
   readonly progress: PictureProgress;
   readonly #deps: DeviceLifeDeps;
   readonly #roll: Roll;
-  readonly #failures = new Set<(error: LenscapError) => void>();
+  readonly #account: Account;
+  readonly #failures = new Set<OnFailed>();
   /** Null while the gate is made, which asks at once what may be kept. */
   #taken: Snapshots | null = null;
 
@@ -60,8 +66,11 @@ export class DeviceParts {
     this.last = new LastPictures({ path, bootId: this.bootId, clock, log: this.#log('camera') });
     const mark = this.last.read();
     this.spool = this.#openSpool(mark);
-    const before = laterMark(mark, this.spool.lastEnd, this.bootId);
     const { bootId } = this;
+    this.lasting = this.#makeLasting();
+    const pictures = laterMark(mark, this.spool.lastEnd, bootId);
+    this.#account = accountOf(pictures, this.lasting.left()?.rest ?? null, bootId);
+    const { before } = this.#account;
     const lastLagUs = LAST_PICTURES_LAG_US;
     this.mediaClock = new MediaClock({ clock, time, bootId, last: before, lastLagUs });
     this.gate = this.#makeGate();
@@ -78,9 +87,28 @@ export class DeviceParts {
     this.trials = this.#makeTrials();
   }
 
+  /** Tells what a run that crashed left open. */
+  tellLeftOpen(): void {
+    const { events = [], untilMonoUs = 0 } = this.lasting.left() ?? {};
+    const { before } = this.#account;
+    for (const event of events) {
+      const picturesUs = before?.bootId === event.bootId ? before.endMonoUs : 0;
+      this.events.leftOpen(event, Math.max(untilMonoUs, picturesUs));
+    }
+    const sink = consentedSink(this.spool, this.gate);
+    for (const gap of this.#account.gaps) sink.gap(gap);
+  }
+
   /** Sets the light as the camera is. @throws LIGHT_FAILED. */
-  showLight({ cap, isRecording }: CameraState = this.camera.state()): Promise<void> {
-    return this.light.show(lightOf({ isCapOff: cap === 'off', isRecording, watchers: 0 }));
+  showLight({ cap, isCapturing, isRecording, isTaking } = this.camera.state()): Promise<void> {
+    return this.light.show(
+      lightOf({
+        isCapOff: cap === 'off',
+        isOpen: isCapturing || isTaking,
+        isRecording: isRecording || isTaking,
+        watchers: 0,
+      }),
+    );
   }
 
   /**
@@ -88,14 +116,15 @@ export class DeviceParts {
    * first. One that waits to be opened goes on waiting.
    */
   closeInTheDark(): void {
-    if (this.camera.state().isCapturing) this.camera.restart();
+    const { isCapturing, isTaking } = this.camera.state();
+    if (isCapturing || isTaking) this.camera.restart();
   }
 
   #log(part: string) {
     return this.#deps.log.child({ part });
   }
 
-  #onFailed(listener: (error: LenscapError) => void): () => void {
+  #onFailed(listener: OnFailed): () => void {
     this.#failures.add(listener);
     return () => this.#failures.delete(listener);
   }
@@ -128,7 +157,8 @@ export class DeviceParts {
       log: this.#log('consent'),
       retain: (mayKeep) => {
         const isGone = this.#taken?.retain(mayKeep) ?? true;
-        return this.spool.retain(mayKeep) && isGone;
+        const isForgotten = this.#deps.journal.retain(mayKeep);
+        return this.spool.retain(mayKeep) && isGone && isForgotten;
       },
       onSigned: (issuedAtUs) => time.learn(issuedAtUs),
     });
@@ -137,7 +167,8 @@ export class DeviceParts {
   #makeSnapshots(): Snapshots {
     return new Snapshots({
       gate: this.gate,
-      still: (signal) => this.capture.still(signal),
+      still: (signal) => this.camera.still(signal),
+      isOpenTime: () => this.wanted.mode() !== 'closed',
       settings: () => this.settings.now().snapshot,
       time: this.mediaClock,
       bootId: this.bootId,
@@ -145,8 +176,21 @@ export class DeviceParts {
     });
   }
 
+  #makeLasting(): LastingNote {
+    const { clock, config } = this.#deps;
+    return new LastingNote({
+      path: join(config.stateDir, LASTING),
+      bootId: this.bootId,
+      clock: { monoUs: () => clock.monoUs(), wallUs: () => this.mediaClock.wallUs() },
+      sink: this.spool,
+      resting: () => this.capture.resting(),
+      onWritten: () => this.last.save(),
+      log: this.#log('events'),
+    });
+  }
+
   #makeEvents(): Events {
-    const { gate, spool: sink, mediaClock: time, bootId } = this;
+    const { gate, lasting: sink, mediaClock: time, bootId } = this;
     return new Events({ gate, sink, time, bootId, log: this.#log('events') });
   }
 
@@ -169,8 +213,8 @@ export class DeviceParts {
       sink: consentedSink(this.spool, this.gate),
       roll,
       eyes,
-      onFailed: (error) => {
-        for (const listener of [...this.#failures]) listener(error);
+      onFailed: (error, isMicrophone) => {
+        for (const listener of [...this.#failures]) listener(error, isMicrophone);
       },
     });
   }
@@ -211,7 +255,11 @@ export class DeviceParts {
 
   #makeTrials(): Trials {
     const { pushed, camera, capture, events } = this;
-    const onFailed = (listener: (error: LenscapError) => void) => this.#onFailed(listener);
+    // Without its sound a capture goes on: a broken microphone takes back no version.
+    const onFailed = (listener: (error: LenscapError) => void) =>
+      this.#onFailed((error, isMicrophone) => {
+        if (!isMicrophone) listener(error);
+      });
     return new Trials({
       pushed,
       pictures: new CapturePictures({ camera, capture, onFailed }),

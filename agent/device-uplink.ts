@@ -1,6 +1,7 @@
 // The connection of a device with all that is settled over it, made and joined.
 
-import { describeBoard } from './board/description.ts';
+import { BoardFiles } from './board/board-files.ts';
+import { BoardDescription } from './board/description.ts';
 import { BoardVitals } from './board/vitals.ts';
 import { Configuring } from './config/configuring.ts';
 import { live } from './config/settings.ts';
@@ -34,7 +35,8 @@ export function makeUplink(
   const log = deps.log.child({ part: 'identity' });
   const credentials = new StoredCredentials({ identityPath, stateDir, identity, log, onReplaced });
   const figures = new LinkFigures();
-  const vitals = new BoardVitals({ root: ROOT, clock });
+  const files = new BoardFiles(ROOT);
+  const vitals = new BoardVitals({ files, clock });
   const uplink = new Uplink({
     credentials,
     instanceId,
@@ -49,7 +51,7 @@ export function makeUplink(
     grantTimeoutMs: GRANT_TIMEOUT_MS,
     errands: [
       ...ownErrands(deps, parts, credentials),
-      ...tellingErrands(deps, parts, { figures, vitals }),
+      ...tellingErrands(deps, parts, { figures, vitals, files }),
     ],
   });
   return { uplink, vitals };
@@ -74,23 +76,26 @@ function ownErrands(
   ];
 }
 
+interface Telling {
+  readonly figures: LinkFigures;
+  readonly vitals: BoardVitals;
+  readonly files: BoardFiles;
+}
+
 /** What is told of the device, as far as consent goes. */
 function tellingErrands(
   deps: DeviceLifeDeps,
   { gate, spool, capture, snapshots }: DeviceParts,
-  { figures, vitals }: { readonly figures: LinkFigures; readonly vitals: BoardVitals },
+  { figures, vitals, files }: Telling,
 ): Errand[] {
   const { config, serial, clock, time, journal } = deps;
   const log = deps.log.child({ part: 'uplink' });
   const { stateDir, board, health } = config;
+  const { model } = board;
   const agentVersion = readVersion();
+  const description = new BoardDescription({ files, model, serial, agentVersion, stateDir });
   return [
-    new Info({
-      gate,
-      describe: () =>
-        describeBoard({ root: ROOT, model: board.model, serial, agentVersion, stateDir }),
-      log,
-    }),
+    new Info({ gate, describe: () => description.read(), log }),
     new HealthReport({
       gate,
       spool,
@@ -99,7 +104,7 @@ function tellingErrands(
         healthVitals({
           board: await vitals.read(),
           figures,
-          frames: capture.figures(),
+          frames: await capture.frames(),
           clockOffsetMs: clockOffsetMs(clock, time),
         }),
       intervalS: health.intervalS,

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { AgentConfig } from '../proto/agent-config.ts';
 import { ERRORS, LenscapError, toLenscapError } from '../proto/errors.ts';
 import { runAgent } from './agent.ts';
+import { lightOff } from './board/commands.ts';
 import { KnownTime, systemClock } from './clock.ts';
 import { showConfiguration } from './config/commands.ts';
 import { loadAgentConfig } from './config/load.ts';
@@ -78,6 +79,7 @@ function main(): void {
     .action(({ config, json }: JsonOptions) =>
       checkSpool(loadAgentConfig(config).stateDir, json === true, say),
     );
+  addLightCommand(program);
   const pushed = program
     .command('config')
     .description('look at what was pushed to the board, change nothing')
@@ -88,6 +90,16 @@ function main(): void {
       showConfiguration(loadAgentConfig(config), json === true, say),
     );
   program.parseAsync().catch((error: unknown) => fail(error));
+}
+
+function addLightCommand(program: Command): void {
+  const light = program
+    .command('light')
+    .description('the indicator light, while no agent runs')
+    .helpCommand(false);
+  withConfig(light.command('off'), 'turn it off after an agent that ended without doing so').action(
+    turnLightOff,
+  );
 }
 
 function withConfig(command: Command, description: string): Command {
@@ -177,6 +189,12 @@ async function reset({ config, yes }: Options & { readonly yes?: true }): Promis
   if (yes !== true && !(await isSure()))
     throw new LenscapError('REQUEST_INVALID', 'not confirmed; say yes, or give --yes');
   await resetBoard(deps, stopSignal(deps.log));
+  process.exit(0);
+}
+
+async function turnLightOff({ config }: Options): Promise<void> {
+  await lightOff(loadAgentConfig(config), say);
+  // A lamp that does not answer would keep the process.
   process.exit(0);
 }
 

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import { ERRORS, LenscapError, toLenscapError } from '../proto/errors.ts';
 import { readServerConfig } from './installation.ts';
-import { type Common, deviceVerbs, fleetVerbs, verb } from './operator/commands.ts';
+import { type Common, deviceVerbs, fleetVerbs, opened, verb } from './operator/commands.ts';
 import { rolloutVerbs } from './operator/rollout-commands.ts';
 import { addAccount, verify, withInstallation } from './operator.ts';
 import { serve } from './serve.ts';
@@ -125,9 +125,10 @@ verb(program, 'serve', 'run the server; the first start makes authority, keys an
   runServer,
 );
 accountVerbs(program);
-deviceVerbs(program, print);
-fleetVerbs(program, print);
-rolloutVerbs(program, print);
+const desk = { print, opened };
+deviceVerbs(program, desk);
+fleetVerbs(program, desk);
+rolloutVerbs(program, desk);
 policyVerbs(program);
 verb(program, 'verify', 'compare index, objects and ledger and report every disagreement')
   .option('--repair', 'mend what is safe to mend; the server has to be stopped')

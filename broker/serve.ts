@@ -171,19 +171,14 @@ function makePortal(
 }
 
 function makeMetrics(
-  { store, gate, nowUs, listeners, toldListeners }: Installation,
+  installation: Installation,
   config: ServerConfig,
   log: Logger,
   broker: Broker,
 ): Metrics {
-  const fleet = new FleetVitals({
-    isConnected: (deviceId) => broker.isConnected(deviceId),
-    mayKnow: (deviceId, epoch) => gate.mayTakeIn(deviceId, { epoch, scopes: ['device_info'] }),
-  });
-  toldListeners.add((deviceId, telling) => fleet.note(deviceId, telling));
-  listeners.add((deviceId) => fleet.recheck(deviceId));
+  const { store, nowUs } = installation;
   return new Metrics({
-    fleet,
+    fleet: makeVitals(installation, (deviceId) => broker.isConnected(deviceId)),
     config: config.metrics,
     overview: new Overview(store.index),
     claimFailures: config.claims.failures,
@@ -191,6 +186,25 @@ function makeMetrics(
     nowUs,
     log,
   });
+}
+
+/** How the fleet is, told of what is stored and of each change of consent. */
+export function makeVitals(
+  { gate, consent, listeners, toldListeners }: Installation,
+  isConnected: (deviceId: string) => boolean,
+): FleetVitals {
+  const fleet = new FleetVitals({
+    isConnected,
+    mayKnow: (deviceId, epoch) => gate.mayTakeIn(deviceId, { epoch, scopes: ['device_info'] }),
+  });
+  toldListeners.add((deviceId, telling) => fleet.note(deviceId, telling));
+  listeners.add((deviceId) => {
+    consent.infoInForce(deviceId).then(
+      ({ parts }) => fleet.recheck(deviceId, parts),
+      () => fleet.recheck(deviceId, []),
+    );
+  });
+  return fleet;
 }
 
 /** Carries out what the operator's verbs have begun. */

@@ -16,6 +16,8 @@ export const MAX_DOCUMENT_BYTES = 64 * 1024;
 const MAX_DETAIL = 500;
 const MAX_FAULT_TEXT = 256;
 export const MAX_FAULTS = 50;
+/** Of all settings in force as JSON: the board's own masks may stand beside those of a document. */
+export const MAX_SETTINGS_BYTES = 4 * MAX_DOCUMENT_BYTES;
 
 export interface DesiredConfig {
   readonly deviceId: string;
@@ -77,6 +79,14 @@ export interface Reported {
   readonly settings: string;
 }
 
+/** So many faults, and so much of each, as are told of a document. */
+export function boundedFaults(faults: readonly Fault[]): Fault[] {
+  return faults.slice(0, MAX_FAULTS).map(({ path, message }) => ({
+    path: path.slice(0, MAX_FAULT_TEXT),
+    message: message.slice(0, MAX_FAULT_TEXT),
+  }));
+}
+
 /** Longer texts are cut, and so are more faults. */
 export function encodeReported(reported: Reported): Uint8Array {
   return WireReported.encode({
@@ -84,10 +94,7 @@ export function encodeReported(reported: Reported): Uint8Array {
     state: CONFIG_STATES.indexOf(reported.state) + 1,
     code: reported.code ?? '',
     detail: reported.detail.slice(0, MAX_DETAIL),
-    faults: reported.faults.slice(0, MAX_FAULTS).map(({ path, message }) => ({
-      path: path.slice(0, MAX_FAULT_TEXT),
-      message: message.slice(0, MAX_FAULT_TEXT),
-    })),
+    faults: boundedFaults(reported.faults),
   }).finish();
 }
 
@@ -122,7 +129,7 @@ export function decodeReported(payload: Uint8Array): Reported {
 
 function jsonObject(json: string): string {
   const value: unknown = parsed('settings', () =>
-    JSON.parse(text('settings', json, MAX_DOCUMENT_BYTES)),
+    JSON.parse(text('settings', json, MAX_SETTINGS_BYTES)),
   );
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new LenscapError('DECODE_INVALID', 'settings has to be a JSON object');

@@ -114,10 +114,11 @@ function isEmpty({ from, to }: Pick<Hours, 'from' | 'to'>): boolean {
   return from === to;
 }
 
+/** Written as the IANA data base does: elsewhere other capitals are another name, of no zone. */
 export function isTimeZone(name: string): boolean {
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
+    const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions();
+    return timeZone === name || timeZone.toLowerCase() !== name.toLowerCase();
   } catch {
     return false;
   }

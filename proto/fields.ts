@@ -1,6 +1,5 @@
 // Checks of single fields, shared by the decoders. protobufjs accepts missing fields, wrong wire
 // types and overlong integers in silence; whatever passes here is within its documented range.
-import { isUtf8 } from 'node:buffer';
 import { LenscapError } from './errors.ts';
 import { SCOPES, type Scope, scopeFromWire } from './scopes.ts';
 
@@ -38,7 +37,7 @@ export function timeUs(field: string, value: number): number {
 }
 
 export function text(field: string, value: string, maxLength: number): string {
-  return value.length <= maxLength && isUtf8(Buffer.from(value))
+  return value.length <= maxLength && value.isWellFormed()
     ? value
     : refuse(field, `text of at most ${maxLength} characters`);
 }

@@ -7,6 +7,7 @@ import { lenscap } from './wire.ts';
 const Wire = lenscap.v1.LogBatch;
 /** Of all lines of a batch with their ends, unpacked. */
 export const MAX_BATCH_BYTES = 256 * 1024;
+/** Of a line without its end. */
 export const MAX_LOG_LINE_BYTES = 8 * 1024;
 
 export interface LogBatch {
@@ -44,6 +45,13 @@ export function decodeLogBatch(payload: Uint8Array): LogBatch {
   };
 }
 
+/** When a line was written by the clock of the device, microseconds; null where it does not say. */
+export function lineAtUs(line: string): number | null {
+  const { time }: { time?: unknown } = JSON.parse(line);
+  const atUs = typeof time === 'string' ? Date.parse(time) * 1000 : Number.NaN;
+  return atUs >= 0 && atUs <= 2 ** 52 ? atUs : null;
+}
+
 function unpack(records: Uint8Array): string[] {
   if (records.byteLength === 0) return [];
   const text = parsed('log records', () => {
@@ -58,7 +66,7 @@ function unpack(records: Uint8Array): string[] {
 }
 
 function isRecord(line: string): boolean {
-  if (line.length > MAX_LOG_LINE_BYTES || !line.startsWith('{')) return false;
+  if (Buffer.byteLength(line) > MAX_LOG_LINE_BYTES || !line.startsWith('{')) return false;
   try {
     JSON.parse(line);
     return true;

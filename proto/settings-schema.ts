@@ -74,8 +74,9 @@ const hours: Schema = {
 };
 
 const video = group('How pictures are encoded, when the source is not H.264 already.', {
-  width: integer('Pixels, of what is recorded.', 1280, 64, 7680),
-  height: integer('Pixels.', 720, 64, 4320),
+  // H.264 halves the resolution of colour, and its encoders refuse what cannot be halved.
+  width: { ...integer('Pixels, of what is recorded; even.', 1280, 64, 7680), multipleOf: 2 },
+  height: { ...integer('Pixels; even.', 720, 64, 4320), multipleOf: 2 },
   frameRate: integer('Frames per second.', 30, 1, 120),
   bitrateKbps: integer('Kilobits per second.', 2000, 50, 50000),
   keyframeIntervalMs: integer('Longest time between keyframes, milliseconds.', 2000, 200, 10000),
@@ -231,7 +232,7 @@ export const settingsSchema: Readonly<Record<keyof Settings, Schema>> = {
       type: 'string',
       description: 'Name of the IANA data base, e.g. Europe/Berlin.',
       default: 'Etc/UTC',
-      pattern: '^[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}$',
+      pattern: '^[A-Z][A-Za-z0-9_+-]{0,30}(/[A-Z][A-Za-z0-9_+-]{0,29}){0,2}$',
     },
   }),
   snapshot: group('Still pictures, with the scope `snapshot`.', {

@@ -8,8 +8,8 @@ const Wire = lenscap.v1.Snapshot;
 const WireCommand = lenscap.v1.Command;
 export const MAX_SNAPSHOT_BYTES = 4 << 20;
 
-/** What a snapshot holds: the camera is opened for pictures only. */
-export const SNAPSHOT_SCOPES = ['snapshot', 'video'] as const satisfies readonly Scope[];
+/** What a snapshot holds; a consent of its own, whether pictures are recorded or not. */
+export const SNAPSHOT_SCOPES = ['snapshot'] as const satisfies readonly Scope[];
 
 /** In the order of the wire numbers, from 1. */
 export const SNAPSHOT_CAUSES = ['requested', 'interval', 'event'] as const;

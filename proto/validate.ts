@@ -1,7 +1,12 @@
-// JSON documents from outside against their schema: every fault is named with its path.
+// JSON documents from outside against their schema: every fault is named with its path. A schema is
+// compiled when the first document comes, since that takes up to 100 ms and most programs meet few kinds.
 import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { type ErrorCode, LenscapError } from './errors.ts';
+import { harmless } from './harmless.ts';
+
+/** So much of a name that nobody knows is quoted. */
+const MAX_NAME = 100;
 
 /** The schema language the product uses: `description` and `default` are kept next to each key. */
 export type Schema = Readonly<Record<string, unknown>>;
@@ -20,8 +25,11 @@ export function faultLines(faults: readonly Fault[]): string {
 
 /** Makes a function that lists what is wrong with a document; it sets no defaults. */
 export function faultFinder(schema: Schema): (document: unknown) => Fault[] {
-  const validate = compile(schema, false);
-  return (document) => (validate(document) ? [] : (validate.errors ?? []).map(faultOf));
+  const validator = once(() => compile(schema, false));
+  return (document) => {
+    const validate = validator();
+    return validate(document) ? [] : (validate.errors ?? []).map(faultOf);
+  };
 }
 
 /**
@@ -32,14 +40,27 @@ export function documentChecker<T>(
   schema: Schema,
   code: ErrorCode,
 ): (document: unknown, name: string) => T {
-  const validate: ValidateFunction<T> = compile<T>(schema, true);
+  const validator = once(() => compile<T>(schema, true));
   return (document, name) => {
+    const validate = validator();
     const copy: unknown = structuredClone(document);
     if (validate(copy)) return deepFreeze(copy);
     throw new LenscapError(code, `${name}:\n${faultLines((validate.errors ?? []).map(faultOf))}`);
   };
 }
 
+function once<T>(make: () => T): () => T {
+  let made: { readonly it: T } | undefined;
+  return () => {
+    made ??= { it: make() };
+    return made.it;
+  };
+}
+
+/**
+ * Our own schemas are trusted to be schemas (the tests look), and code that runs once a start need not
+ * be optimized: both together take more than half of the time.
+ */
 function compile<T>(schema: Schema, useDefaults: boolean): ValidateFunction<T> {
   const ajv = new Ajv({
     allErrors: true,
@@ -48,6 +69,9 @@ function compile<T>(schema: Schema, useDefaults: boolean): ValidateFunction<T> {
     strict: true,
     strictRequired: false,
     allowUnionTypes: true,
+    meta: false,
+    validateSchema: false,
+    code: { optimize: false },
   });
   return ajv.compile<T>(schema);
 }
@@ -71,7 +95,7 @@ export function readDocument<T>(
 function faultOf({ instancePath, message, params }: ErrorObject): Fault {
   const extra =
     'additionalProperty' in params
-      ? ` (${String(params.additionalProperty)})`
+      ? ` (${harmless(String(params.additionalProperty).slice(0, MAX_NAME))})`
       : 'allowedValues' in params
         ? ` (${String(params.allowedValues)})`
         : '';

@@ -71,6 +71,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     '@peculiar/x509',
     'reflect-metadata',
   ],
+  'test/proto/validate.test.ts': ['proto', 'tap', 'ajv'],
 };
 
 function importsOf(source: string): string[] {

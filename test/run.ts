@@ -12,8 +12,8 @@ const CHECKS: readonly (readonly [name: string, command: string, ...args: string
 
 /** Compiled code is kept for the hundreds of programs that the tests start. */
 const NODE_COMPILE_CACHE = new URL('../.toolchain/compile-cache', import.meta.url).pathname;
-/** Many tests wait more than they work, so one more than there are cores on a small machine. */
-const JOBS = 3;
+/** Tests wait as long as they work, so twice as many as there are cores on a small machine. */
+const JOBS = 4;
 const FILE_TIMEOUT_S = 600;
 /** The long runs load the machine by themselves, and take as long as they take. */
 const LONG_JOBS = 2;

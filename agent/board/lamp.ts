@@ -4,10 +4,10 @@ export interface Lamp {
   /** Whether it has shades between dark and full. */
   readonly canDim: boolean;
   /**
-   * Makes it shine with a share of its full brightness, 0 to 1; resolves when it does, as far as the
-   * board can tell. @throws LIGHT_FAILED.
+   * Makes it shine with a share of its full brightness, 0 to 1. Resolves when it does, as far as the
+   * board can tell, with whether it was found as it had been left. @throws LIGHT_FAILED.
    */
-  shine(share: number): Promise<void>;
-  /** Lets go of it; it is dark afterwards where that can be had. Never rejects. */
+  shine(share: number): Promise<boolean>;
+  /** Lets go of it, as it is. Never rejects. */
   close(): Promise<void>;
 }

@@ -12,7 +12,8 @@ export function hottestCelsius(sensors: readonly string[]): number | null {
 export function memoryIn(meminfo: string): { total: number; available: number } | null {
   const [total, available] = ['MemTotal', 'MemAvailable'].map((name) => {
     const [, kibibytes] = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo) ?? [];
-    return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
+    const bytes = Number(kibibytes) * 1024;
+    return Number.isSafeInteger(bytes) ? bytes : undefined;
   });
   return total === undefined || available === undefined ? null : { total, available };
 }
@@ -36,8 +37,10 @@ export function cpuTimeIn(stat: string): CpuTime | null {
 /** Whole percent between two moments. */
 export function busyPercent(before: CpuTime, now: CpuTime): number {
   const total = now.total - before.total;
-  if (total <= 0) return 0;
-  return Math.max(0, Math.min(100, Math.round(((now.busy - before.busy) / total) * 100)));
+  // Sums of nonsense are no number.
+  if (!(total > 0)) return 0;
+  const percent = Math.round(((now.busy - before.busy) / total) * 100);
+  return Number.isNaN(percent) ? 0 : Math.max(0, Math.min(100, percent));
 }
 
 /**
@@ -58,6 +61,9 @@ export function signalIn(wireless: string): number | null {
     const [, level] = /^\s*\S+:\s+\S+\s+\S+\s+(-?\d+)\.?\s/.exec(line) ?? [];
     return level === undefined ? [] : [Number(level)];
   });
-  const dbm = levels.map((level) => (level > 0 ? level - 256 : level)).filter((one) => one > -200);
+  // A card without a connection says 0.
+  const dbm = levels
+    .map((level) => (level > 0 ? level - 256 : level))
+    .filter((one) => one > -200 && one < 0);
   return dbm.length === 0 ? null : Math.max(...dbm);
 }

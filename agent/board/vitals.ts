@@ -3,7 +3,7 @@
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import type { Vitals } from '../../proto/health.ts';
 import type { Clock } from '../clock.ts';
-import { readText, readTexts } from './board-files.ts';
+import type { BoardFiles } from './board-files.ts';
 import {
   busyPercent,
   type CpuTime,
@@ -28,12 +28,11 @@ export type BoardReadings = Pick<
 /** eMMC, and UFS with both kinds of its cells. */
 const LIFE_TIMES = [
   'sys/block/mmcblk*/device/life_time',
-  'sys/bus/platform/drivers/ufshcd*/*/health_descriptor/life_time_estimation_[ab]',
+  'sys/bus/platform/drivers/ufshcd*/*/health_descriptor/life_time_estimation_*',
 ] as const;
 
 export interface BoardVitalsDeps {
-  /** Where the files of the system lie; `/` but in tests. */
-  readonly root: string;
+  readonly files: BoardFiles;
   readonly clock: Pick<Clock, 'monoUs'>;
 }
 
@@ -48,13 +47,13 @@ export class BoardVitals {
 
   /** Never rejects. */
   async read(): Promise<BoardReadings> {
-    const { root } = this.#deps;
+    const { files } = this.#deps;
     const [sensors, meminfo, cpu, flashWearPercent, wireless] = await Promise.all([
-      readTexts(root, 'sys/class/thermal/*/temp'),
-      readText(root, 'proc/meminfo'),
+      files.texts('sys/class/thermal/*/temp'),
+      files.text('proc/meminfo'),
       this.#cpuTime(),
       this.flashWearPercent(),
-      readText(root, 'proc/net/wireless'),
+      files.text('proc/net/wireless'),
     ]);
     const cpuPercent = busyPercent(this.#cpu, cpu);
     this.#cpu = cpu;
@@ -73,19 +72,19 @@ export class BoardVitals {
 
   /** How much of the flash is used up, at least; null when the kernel does not tell. */
   async flashWearPercent(): Promise<number | null> {
-    const { root } = this.#deps;
-    const texts = await Promise.all(LIFE_TIMES.map((pattern) => readTexts(root, pattern)));
+    const { files } = this.#deps;
+    const texts = await Promise.all(LIFE_TIMES.map((pattern) => files.texts(pattern)));
     return wearPercent(texts.flat());
   }
 
   /** Of the machine; where that is hidden, of this service with all its processes. */
   async #cpuTime(): Promise<CpuTime> {
-    const { root, clock } = this.#deps;
-    const machine = cpuTimeIn((await readText(root, 'proc/stat')) ?? '');
+    const { files, clock } = this.#deps;
+    const machine = cpuTimeIn((await files.text('proc/stat')) ?? '');
     if (machine !== null) return machine;
     const total = clock.monoUs() * availableParallelism();
-    const [, group] = /^0::(\/\S*)$/m.exec((await readText(root, 'proc/self/cgroup')) ?? '') ?? [];
-    const stat = group && (await readText(root, `sys/fs/cgroup${group}/cpu.stat`));
+    const [, group] = /^0::(\/\S*)$/m.exec((await files.text('proc/self/cgroup')) ?? '') ?? [];
+    const stat = group && (await files.text(`sys/fs/cgroup${group}/cpu.stat`));
     const [, usedUs] = /^usage_usec (\d+)$/m.exec(stat ?? '') ?? [];
     if (usedUs !== undefined) return { busy: Number(usedUs), total };
     const { user, system } = process.cpuUsage();

@@ -24,8 +24,8 @@ const SETPRIV = '/usr/bin/setpriv';
 const MEDIA_FD = 4;
 
 /** Reports that answer no question. */
-export type Told = Exclude<Report, { kind: 'inspected' | 'refused' | 'set' }>;
-type Answer = Inspection | { readonly isSet: true };
+export type Told = Exclude<Report, { kind: 'inspected' | 'refused' | 'set' | 'repeated' }>;
+type Answer = Inspection | { readonly isSet: true } | { readonly repeated: number };
 
 export type Inspection =
   | { readonly caps: Readonly<Record<string, Caps>> }
@@ -78,6 +78,7 @@ export class CaptureProcess {
       } else if (report.kind === 'inspected') this.#answer(report.id, { caps: report.caps });
       else if (report.kind === 'refused') this.#answer(report.id, { fault: report.fault });
       else if (report.kind === 'set') this.#answer(report.id, { isSet: true });
+      else if (report.kind === 'repeated') this.#answer(report.id, { repeated: report.count });
       else events.report(report);
     });
     const nothing = (): void => undefined;
@@ -96,8 +97,8 @@ export class CaptureProcess {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#answers.set(id, (answer) => {
-        if ('isSet' in answer) reject(new Error('that is no answer to a look'));
-        else resolve(answer);
+        if ('caps' in answer || 'fault' in answer) resolve(answer);
+        else reject(new Error('that is no answer to a look'));
       });
       this.#send({ kind: 'inspect', id, plan, sinks, ...limits });
     });
@@ -109,6 +110,15 @@ export class CaptureProcess {
     return new Promise((resolve) => {
       this.#answers.set(id, (answer) => resolve('fault' in answer ? answer.fault : null));
       this.#send({ kind: 'set', id, properties });
+    });
+  }
+
+  /** How often the running pipeline has repeated a picture for want of the next. Never settles as inspect(). */
+  repeated(): Promise<number> {
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#answers.set(id, (answer) => resolve('repeated' in answer ? answer.repeated : 0));
+      this.#send({ kind: 'repeated', id });
     });
   }
 

@@ -8,12 +8,14 @@ import type { Gap } from '../../proto/gap.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { MediaTime } from '../clock.ts';
+import type { Rest } from '../recording/rest.ts';
 import type { Roll } from '../recording/roll.ts';
 import { backoffMs, failuresInRow } from './backoff.ts';
 import { EncoderChoice } from './encoder-choice.ts';
 import { type Absence, type Mark, Outage } from './outage.ts';
 import { Session } from './session.ts';
 import type { CaptureConfig, Eyes, Permit, SessionEnd } from './session-terms.ts';
+import { type ShotDeps, takeShot } from './shot.ts';
 import type { Still } from './stills.ts';
 
 export type { CaptureConfig, Eyes, Permit } from './session-terms.ts';
@@ -22,7 +24,6 @@ export type { Still } from './stills.ts';
 /** What a capture tells of itself. */
 export interface Figures {
   readonly framesCaptured: number;
-  readonly framesDropped: number;
   /** Null: there was none yet. */
   readonly lastPictureMonoUs: number | null;
 }
@@ -48,8 +49,8 @@ export interface CaptureDeps {
   readonly roll?: Roll;
   /** Gets small gray pictures and loudness while the settings want them. */
   readonly eyes?: Eyes;
-  /** A session ended by a failure. */
-  readonly onFailed?: (error: LenscapError) => void;
+  /** A session ended by a failure; where it is the microphone's, pictures go on without it. */
+  readonly onFailed?: (error: LenscapError, isMicrophone: boolean) => void;
   /** Environment of the child beyond the least it needs, e.g. GST_PLUGIN_PATH. */
   readonly childEnv?: Readonly<Record<string, string>>;
 }
@@ -69,8 +70,11 @@ export class Capture {
   #session: Session | undefined;
   #firstPictureUs: number | undefined;
   #framesCaptured = 0;
+  #framesMissing = 0;
   #lastPictureMonoUs: number | null = null;
   #soundFromUs = 0;
+  /** Aborted when settings have changed: masks of before are none of now. */
+  #outdated = new AbortController();
 
   constructor(deps: CaptureDeps) {
     this.#deps = deps;
@@ -97,7 +101,7 @@ export class Capture {
       this.#session = undefined;
       if (end.kind !== 'failed') break;
       this.#outage.begin(end.reason, end.error.code);
-      this.#deps.onFailed?.(end.error);
+      this.#deps.onFailed?.(end.error, end.isMicrophone);
       const pictures = { fromUs: this.#firstPictureUs, untilUs: clock.monoUs() };
       failures = failuresInRow(failures, pictures);
       await this.#rest(end, failures, either);
@@ -111,6 +115,8 @@ export class Capture {
    * @throws CAPTURE_FAILED, CAPTURE_ENDED when they could not be set; the capture begins anew then.
    */
   async adjust(): Promise<'set' | 'restart'> {
+    this.#outdated.abort();
+    this.#outdated = new AbortController();
     return (await this.#session?.adjust(this.#deps.config())) ?? 'set';
   }
 
@@ -124,13 +130,27 @@ export class Capture {
     return this.#session.still(signal);
   }
 
-  /** Since this was made. What GStreamer drops by itself it does not tell: that is not counted. */
+  /** One picture while nothing is captured; given up when the settings change. @throws as takeShot(). */
+  shot(signal: AbortSignal, permit: Pick<Permit, 'epoch' | 'revoked'>): Promise<Still> {
+    const either = AbortSignal.any([signal, this.#outdated.signal]);
+    return takeShot(this.#source(), permit, either);
+  }
+
+  /** Since this was made. */
   figures(): Figures {
     return {
       framesCaptured: this.#framesCaptured,
-      framesDropped: 0,
       lastPictureMonoUs: this.#lastPictureMonoUs,
     };
+  }
+
+  /**
+   * Pictures since this was made: those that were captured, and those that were missing at their time,
+   * late or lost before they were encoded. Soon there, also where the child does not answer.
+   */
+  async frames(): Promise<{ readonly framesCaptured: number; readonly framesDropped: number }> {
+    await this.#session?.count();
+    return { framesCaptured: this.#framesCaptured, framesDropped: this.#framesMissing };
   }
 
   /**
@@ -146,6 +166,11 @@ export class Capture {
     this.#outage.endAt(this.#deps.clock.monoUs());
   }
 
+  /** The stretch in which nothing is to be recorded, so far; null where there is none now. */
+  resting(): Rest | null {
+    return this.#outage.resting();
+  }
+
   async #rest({ error, reason, isMicrophone }: Failed, failures: number, signal: AbortSignal) {
     const { log, clock } = this.#deps;
     const waitMs = this.#waitMs(failures);
@@ -158,21 +183,24 @@ export class Capture {
     await delay(waitMs, undefined, { signal }).catch(() => undefined);
   }
 
+  #source(): ShotDeps {
+    const { config, log, clock, bootId, childEnv = {} } = this.#deps;
+    return { config: config(), log, clock, bootId, encoders: this.#encoders, childEnv };
+  }
+
   #newSession(permit: Permit): Session {
-    const { config, log, clock, bootId, sink, childEnv = {} } = this.#deps;
+    const { clock, sink, eyes, roll } = this.#deps;
     const deps = {
-      config: config(),
-      eyes: this.#deps.eyes,
+      ...this.#source(),
+      eyes,
+      roll,
       onPictures: (count: number) => {
         this.#framesCaptured += count;
         this.#lastPictureMonoUs = clock.monoUs();
       },
-      log,
-      clock,
-      bootId,
-      encoders: this.#encoders,
-      childEnv,
-      roll: this.#deps.roll,
+      onMissing: (count: number) => {
+        this.#framesMissing += count;
+      },
       onStream: (stream: Stream) => sink.stream(stream),
       onQuiet: (startMonoUs: number, durationUs: number) => {
         this.#firstPictureUs ??= startMonoUs;

@@ -11,6 +11,7 @@ import {
   MAX_TEXT,
   type PipelinePlan,
   type Property,
+  RATE,
   type Report,
 } from './protocol.ts';
 
@@ -84,6 +85,12 @@ function set({ id, properties }: Extract<Command, { kind: 'set' }>): void {
   } catch (thrown) {
     report({ kind: 'refused', id, fault: faultOfThrown(thrown) });
   }
+}
+
+/** Of an element that keeps the rate; a pipeline without one repeats nothing. The number comes as text. */
+function tellRepeated(id: number): void {
+  const count = Number(playing?.findChild(RATE)?.duplicate ?? 0);
+  report({ kind: 'repeated', id, count: Number.isSafeInteger(count) ? count : 0 });
 }
 
 /** Silence is minus infinity, which is no number in JSON. */
@@ -222,6 +229,7 @@ process.on('message', (command: Command) => {
   if (command.kind === 'inspect') inspect(command);
   else if (command.kind === 'stop') stop(command);
   else if (command.kind === 'set') set(command);
+  else if (command.kind === 'repeated') tellRepeated(command.id);
   else play(command);
 });
 // The parent may have gone before this line: then there was no event.

@@ -1,7 +1,11 @@
 // User and password of a network camera, from a file that only its owner can read.
 import { type FileHandle, open } from 'node:fs/promises';
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
-import type { Credentials } from './pipeline.ts';
+
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
 
 const MAX_BYTES = 4096;
 const GROUP_AND_OTHERS = 0o077;

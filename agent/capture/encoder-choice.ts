@@ -5,8 +5,8 @@ import type { AudioConfig, VideoConfig } from '../../proto/agent-config.ts';
 import { LenscapError } from '../../proto/errors.ts';
 import type { Inspection } from './capture-process.ts';
 import { AUDIO_ENCODERS, audioEncoder, VIDEO_ENCODERS, videoEncoder } from './encoders.ts';
-import { audioTrialPlan, videoTrialPlan } from './pipeline.ts';
 import type { PipelinePlan } from './protocol.ts';
+import { audioTrialPlan, videoTrialPlan } from './trial-plans.ts';
 
 /**
  * Runs a pipeline up to a first buffer at the named appsink. `broken`: the child crashed or hung

@@ -2,8 +2,8 @@
 // untranslated texts are told apart here, and nowhere else.
 import type { SourceConfig } from '../../proto/agent-config.ts';
 import { type ErrorCode, LenscapError } from '../../proto/errors.ts';
-import { MICROPHONE } from './pipeline.ts';
 import type { Fault } from './protocol.ts';
+import { MICROPHONE } from './sound.ts';
 
 const RULES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/unauthorized|not authorized|\b401\b/i, 'CAPTURE_UNAUTHORIZED'],

@@ -7,6 +7,8 @@ export interface Fragment {
   /** Decode time of the first sample and sum of sample durations, in units of the track. */
   readonly start: number;
   readonly duration: number;
+  /** Of each sample, but of no more than MAX_DURATIONS in a run where all are alike. */
+  readonly durations: readonly number[];
   readonly sampleCount: number;
   /** Whether the first sample can be decoded without any before it. */
   readonly isSync: boolean;
@@ -21,9 +23,12 @@ interface Defaults {
 interface Run {
   readonly sampleCount: number;
   readonly duration: number;
+  readonly durations: readonly number[];
   readonly firstFlags: number;
 }
 
+/** A damaged number of samples must not fill the memory. */
+const MAX_DURATIONS = 256;
 const SAMPLE_IS_NON_SYNC = 0x10000;
 
 /** @throws CAPTURE_FAILED when a moof (header included) is damaged or holds several tracks. */
@@ -42,6 +47,7 @@ export function parseFragment(moof: Buffer): Fragment {
       trackId: defaults.trackId,
       start: tfdt[0] === 1 ? Number(tfdt.readBigUInt64BE(4)) : tfdt.readUInt32BE(4),
       duration: runs.reduce((sum, run) => sum + run.duration, 0),
+      durations: runs.flatMap((run) => run.durations),
       sampleCount: runs.reduce((sum, run) => sum + run.sampleCount, 0),
       isSync: (firstFlags & SAMPLE_IS_NON_SYNC) === 0,
     };
@@ -77,11 +83,14 @@ function parseRun(trun: Buffer, defaults: Defaults): Run {
   const flagsAt = (hasDuration ? 4 : 0) + sizeBytes;
   const stride = flagsAt + (present & 0x400 ? 4 : 0) + (present & 0x800 ? 4 : 0);
   if (present & 0x400 && sampleCount > 0) firstFlags ??= trun.readUInt32BE(at + flagsAt);
-  let duration = hasDuration ? 0 : sampleCount * defaults.duration;
-  if (hasDuration)
-    for (let sample = 0; sample < sampleCount; sample += 1)
-      duration += trun.readUInt32BE(at + sample * stride);
-  return { sampleCount, duration, firstFlags: firstFlags ?? defaults.flags };
+  const durations: number[] = [];
+  const listed = hasDuration ? sampleCount : Math.min(sampleCount, MAX_DURATIONS);
+  for (let sample = 0; sample < listed; sample += 1)
+    durations.push(hasDuration ? trun.readUInt32BE(at + sample * stride) : defaults.duration);
+  const duration = hasDuration
+    ? durations.reduce((sum, one) => sum + one, 0)
+    : sampleCount * defaults.duration;
+  return { sampleCount, duration, durations, firstFlags: firstFlags ?? defaults.flags };
 }
 
 /**

@@ -3,6 +3,8 @@
 export const GRAY_WIDTH = 160;
 export const GRAY_HEIGHT = 90;
 export const GRAY_BYTES = GRAY_WIDTH * GRAY_HEIGHT;
+/** Each shows what lies within so many pixels of its middle in the large picture: scaling mixes no others. */
+export const GRAY_REACH = 1.5;
 /** So many a second. */
 export const GRAY_RATE = 5;
 

@@ -1,6 +1,6 @@
 // What was captured, held back until a later picture has shown that the masks are black.
-// INVARIANT: while masks are in force nothing is handed on that no proof came after, and after
-// drop() nothing is.
+// INVARIANTS: while masks are in force nothing is handed on that no proof came after; the first proof
+// after masks were taken away is a picture taken after that; and after drop() nothing is handed on.
 import { GraySplitter } from './gray.ts';
 import { MaskGuard } from './mask-guard.ts';
 
@@ -24,6 +24,8 @@ export class HeldBack {
   /** Of the last proof, or of the first media. */
   #seenUs: number | undefined;
   #isProven = false;
+  /** So many pictures that are still to come may have been taken before masks were taken away. */
+  #olderPictures = 0;
 
   constructor(deps: HeldBackDeps) {
     this.#deps = deps;
@@ -49,7 +51,18 @@ export class HeldBack {
       this.#break('nothing shows that masks are black');
   }
 
-  /** The capture has ended orderly: what is held is handed on if the masks were seen. */
+  /** Masks are about to be taken away: what shows others to be black may show those. */
+  doubt(): void {
+    this.#olderPictures = Number.POSITIVE_INFINITY;
+    this.#isProven = false;
+  }
+
+  /** They are gone: all pictures to come were taken after that, but for at most so many. */
+  trustAfter(pictures: number): void {
+    this.#olderPictures = pictures;
+  }
+
+  /** The capture has ended orderly: what is held is handed on if the masks as they are were seen. */
   finish(): void {
     if (this.guard.isNeeded && !this.#isProven) this.drop();
     else this.#release();
@@ -68,8 +81,11 @@ export class HeldBack {
       return;
     }
     this.#seenUs = this.#deps.monoUs();
-    this.#isProven ||= this.guard.isNeeded;
-    this.#release();
+    if (this.#olderPictures > 0) this.#olderPictures -= 1;
+    else {
+      this.#isProven ||= this.guard.isNeeded;
+      this.#release();
+    }
     this.#deps.onGray(frame);
   }
 

@@ -1,11 +1,12 @@
 // Up to where all that was captured is safe (stored by the server, or on flash), as it survives a
 // restart of the agent, so that the time while it was stopped becomes a Gap. INVARIANTS: it never
 // claims too much, and never stops a capture; what cannot be read is absent.
-import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { toLenscapError } from '../../proto/errors.ts';
 import { documentChecker } from '../../proto/validate.ts';
 import type { Clock } from '../clock.ts';
+import { overwriteNote } from '../note-file.ts';
 import type { Mark } from './outage.ts';
 
 /**
@@ -83,7 +84,7 @@ export class LastPictures {
     const { path, clock, log } = this.#deps;
     this.#writtenMonoUs = clock.monoUs();
     try {
-      overwrite(path, textOf(mark));
+      overwriteNote(path, textOf(mark), FILE_BYTES);
       this.#written = mark;
       this.#isBroken = false;
     } catch (error) {
@@ -95,16 +96,6 @@ export class LastPictures {
   }
 }
 
-function textOf({ bootId, endMonoUs, endAtUs, epoch }: Mark): Buffer {
-  const text = JSON.stringify({ bootId, endMonoUs, endAtUs, epoch });
-  return Buffer.from(text.padEnd(FILE_BYTES));
-}
-
-function overwrite(path: string, bytes: Buffer): void {
-  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o600);
-  try {
-    writeSync(fd, bytes, 0, bytes.byteLength, 0);
-  } finally {
-    closeSync(fd);
-  }
+function textOf({ bootId, endMonoUs, endAtUs, epoch }: Mark): string {
+  return JSON.stringify({ bootId, endMonoUs, endAtUs, epoch });
 }

@@ -1,26 +1,35 @@
 // What is changed in a pipeline that runs: properties of its elements, and the masks.
-// INVARIANT: the masks in force are drawn until the next ones were seen to be black; masks that
-// cannot be set are an error, and the capture is over.
-import { setTimeout as delay } from 'node:timers/promises';
+// INVARIANTS: the masks in force are drawn until the next ones were seen to be black; what comes after
+// they were taken away is held back until the next ones were seen without them; masks that cannot be
+// set are an error, and the capture is over.
+import { setTimeout as delay, setImmediate as looked } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { LenscapError } from '../../proto/errors.ts';
 import type { Polygon } from '../../proto/settings.ts';
 import type { CaptureProcess } from './capture-process.ts';
 import { changeOf } from './change.ts';
 import { liveBitrate } from './encoders.ts';
+import type { HeldBack } from './held-back.ts';
 import type { MaskFile } from './mask-file.ts';
-import type { MaskGuard } from './mask-guard.ts';
 import { maskImage } from './mask-image.ts';
 import { type Box, boxOf, rasterOf } from './mask-raster.ts';
-import { ENCODER, isDrawn, isWatched, MASK_FD, MASKS, type MaskElement } from './picture.ts';
+import {
+  ENCODER,
+  isDrawn,
+  isWatched,
+  MASK_FD,
+  MASKS,
+  type MaskElement,
+  mostGrayUnderWay,
+} from './picture.ts';
 import { liveProperties, type PipelineInput, type Taps, tapsOf } from './pipeline.ts';
 import type { Property } from './protocol.ts';
 import type { CaptureConfig } from './session-terms.ts';
 
 export interface LiveDeps {
   readonly process: Pick<CaptureProcess, 'set'>;
-  readonly maskFile: MaskFile;
-  readonly guard: MaskGuard;
+  readonly maskFile: Pick<MaskFile, 'write'>;
+  readonly held: Pick<HeldBack, 'guard' | 'doubt' | 'trustAfter'>;
   /** Settings that the pipeline began with. */
   readonly config: CaptureConfig;
   /** Longest wait until masks are seen. */
@@ -52,7 +61,7 @@ export class Live {
     const box = boxOf(raster);
     if (box === null) return [];
     this.#deps.maskFile.write(maskImage(raster, box));
-    this.#deps.guard.force(raster);
+    this.#deps.held.guard.force(raster);
     return placed(this.#inForce, box);
   }
 
@@ -87,11 +96,13 @@ export class Live {
   }
 
   async #mask(masks: readonly Polygon[], signal: AbortSignal): Promise<void> {
-    const { guard, maskFile } = this.#deps;
+    const { held, maskFile } = this.#deps;
+    const { guard } = held;
     const { width, height } = this.#config.video;
     const raster = rasterOf(masks, width, height);
     const box = boxOf(raster);
     const last = this.#inForce;
+    const wasMasked = guard.isNeeded;
     if (box === null) guard.force(null);
     else {
       const other = last === MASKS[0] ? MASKS[1] : MASKS[0];
@@ -101,7 +112,17 @@ export class Live {
       await this.#seen(proven, signal);
       this.#inForce = other;
     }
-    await this.#set([opacity(last, 0)]);
+    if (wasMasked) await this.#takeAway(last);
+  }
+
+  async #takeAway(masks: MaskElement): Promise<void> {
+    const { held, config } = this.#deps;
+    held.doubt();
+    await this.#set([opacity(masks, 0)]);
+    // After a whole turn all is read that the child had written before it answered.
+    await looked();
+    await looked();
+    held.trustAfter(mostGrayUnderWay(config.source.type === 'file'));
   }
 
   async #seen(proven: Promise<void>, signal: AbortSignal): Promise<void> {

@@ -18,7 +18,9 @@ export class MaskFile {
     }
   }
 
+  /** Once it is closed nothing is written: its descriptor may be another file's by then. */
   write(image: Uint8Array): void {
+    if (!this.#isOpen) return;
     ftruncateSync(this.fd, 0);
     for (let at = 0; at < image.byteLength; )
       at += writeSync(this.fd, image, at, image.byteLength - at, at);

@@ -2,13 +2,11 @@
 // taken behind the masks and before the encoder. Decides only.
 // INVARIANT: a picture in which a mask that is in force is not black is never overlooked, and the
 // masks are in force until others are proven.
-import { GRAY_HEIGHT, GRAY_WIDTH } from './gray.ts';
+import { GRAY_HEIGHT, GRAY_REACH, GRAY_WIDTH } from './gray.ts';
 import { isBlackAt, type Raster } from './mask-raster.ts';
 
 /** Black is 0 in them, or 16 where the range is kept; noise of scaling stays below. */
 const MAX_BLACK = 24;
-/** Scaling mixes a pixel with its neighbours. */
-const REACH = 1.5;
 
 export type MaskVerdict = 'open' | 'black';
 
@@ -49,26 +47,31 @@ export class MaskGuard {
 
 /** The pixels of a gray picture of which nothing but black may be seen. */
 export function placesOf(raster: Raster): readonly number[] {
+  const across = edgesOf(raster.width, GRAY_WIDTH);
+  const down = edgesOf(raster.height, GRAY_HEIGHT);
   const places: number[] = [];
-  for (let row = 0; row < GRAY_HEIGHT; row += 1)
-    for (let column = 0; column < GRAY_WIDTH; column += 1) {
-      const x = ((column + 0.5) * raster.width) / GRAY_WIDTH;
-      const y = ((row + 0.5) * raster.height) / GRAY_HEIGHT;
-      const corners = [-REACH, REACH].flatMap((dx) =>
-        [-REACH, REACH].map((dy) => [dx, dy] as const),
-      );
-      const isInside = ([dx, dy]: readonly [number, number]): boolean =>
-        isBlackAt(raster, bound(x + dx, raster.width), bound(y + dy, raster.height));
-      if (corners.every(isInside)) places.push(row * GRAY_WIDTH + column);
-    }
+  down.forEach(([top, bottom], row) => {
+    across.forEach(([left, right], column) => {
+      const isInside =
+        isBlackAt(raster, left, top) &&
+        isBlackAt(raster, right, top) &&
+        isBlackAt(raster, left, bottom) &&
+        isBlackAt(raster, right, bottom);
+      if (isInside) places.push(row * GRAY_WIDTH + column);
+    });
+  });
   return places;
 }
 
-/** A place beyond the border shows what is at the border. */
-function bound(at: number, size: number): number {
-  return Math.min(size - 1, Math.max(0, at));
+/** From where to where each gray pixel shows; beyond the border there is what is at the border. */
+function edgesOf(pixels: number, grayPixels: number): (readonly [from: number, to: number])[] {
+  return Array.from({ length: grayPixels }, (_, at) => {
+    const middle = ((at + 0.5) * pixels) / grayPixels;
+    return [Math.max(0, middle - GRAY_REACH), Math.min(pixels - 1, middle + GRAY_REACH)];
+  });
 }
 
 function isBlack(frame: Uint8Array, places: readonly number[]): boolean {
-  return places.every((place) => (frame[place] ?? 255) <= MAX_BLACK);
+  // What no pixel shows is not proven.
+  return places.length > 0 && places.every((place) => (frame[place] ?? 255) <= MAX_BLACK);
 }

@@ -1,12 +1,14 @@
 // Which parts of the recorded picture are black for privacy. Pure.
-// INVARIANT: every pixel that a polygon touches is black, and so is each pixel of the blocks in
-// which the encoder could mix it with others: black ends at borders of macroblocks, `MARGIN` beyond.
+// INVARIANTS: every pixel that a polygon touches is black, and so is each pixel of the blocks in
+// which the encoder could mix it with others: black ends at borders of macroblocks, a margin beyond.
+// Around each point of its outline a small gray picture shows nothing but black in some pixel.
 import type { Point, Polygon } from '../../proto/settings.ts';
+import { GRAY_HEIGHT, GRAY_REACH, GRAY_WIDTH } from './gray.ts';
 
 /** Side of a macroblock of H.264, in pixels: no transform reaches beyond it. */
 export const BLOCK = 16;
 /** The deblocking filter changes three pixels on each side of a border. */
-const MARGIN = 4;
+const LEAST_MARGIN = 4;
 
 /** Black blocks of a picture, row by row. */
 export interface Raster {
@@ -66,22 +68,33 @@ function clamp(share: number): number {
   return Math.min(1, Math.max(0, share));
 }
 
-function blocksFrom(from: number, to: number, count: number): [first: number, last: number] {
-  const first = Math.floor((Math.min(from, to) - MARGIN) / BLOCK);
-  const last = Math.floor((Math.max(from, to) + MARGIN) / BLOCK);
+/** Pixels beyond a mask that are black as well, along one side: enough to show in a gray picture. */
+function marginOf(pixels: number, grayPixels: number): number {
+  return Math.max(LEAST_MARGIN, Math.ceil(pixels / grayPixels / 2 + GRAY_REACH));
+}
+
+function blocksFrom(
+  from: number,
+  to: number,
+  margin: number,
+  count: number,
+): [first: number, last: number] {
+  const first = Math.floor((Math.min(from, to) - margin) / BLOCK);
+  const last = Math.floor((Math.max(from, to) + margin) / BLOCK);
   return [Math.max(0, first), Math.min(count - 1, last)];
 }
 
 /** Marks the blocks that a line comes near, row by row. */
-function markEdge({ columns, rows, black }: Raster, from: Point, to: Point): void {
-  const [top, bottom] = blocksFrom(from[1], to[1], rows);
+function markEdge({ width, height, columns, rows, black }: Raster, from: Point, to: Point): void {
+  const [marginX, marginY] = [marginOf(width, GRAY_WIDTH), marginOf(height, GRAY_HEIGHT)];
+  const [top, bottom] = blocksFrom(from[1], to[1], marginY, rows);
   for (let row = top; row <= bottom; row += 1) {
-    const ends = [row * BLOCK - MARGIN, (row + 1) * BLOCK + MARGIN].map((y) =>
+    const ends = [row * BLOCK - marginY, (row + 1) * BLOCK + marginY].map((y) =>
       acrossAt(from, to, y),
     );
     const isLevel = from[1] === to[1];
     const [one, other] = isLevel ? [from[0], to[0]] : [ends[0] ?? 0, ends[1] ?? 0];
-    const [left, right] = blocksFrom(one, other, columns);
+    const [left, right] = blocksFrom(one, other, marginX, columns);
     black.fill(1, row * columns + left, row * columns + right + 1);
   }
 }

@@ -1,9 +1,10 @@
 // Which stretch has no pictures, and why. INVARIANT: each stretch becomes one Gap, from the end of
 // the last segment (or the beginning) to the start of the next; its reason is that of its begin.
-import { randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { ErrorCode } from '../../proto/errors.ts';
 import type { Gap, GapReason } from '../../proto/gap.ts';
 import type { Clock, RecordedUntil } from '../clock.ts';
+import type { Rest, RestReason } from '../recording/rest.ts';
 
 export interface OutageDeps {
   readonly clock: Clock;
@@ -109,7 +110,7 @@ export class Outage {
     if (!isSameBoot || durationUs >= 1) this.#covered = end;
     if (durationUs < 1) return;
     this.#deps.onGap({
-      gapId: randomBytes(16).toString('hex'),
+      gapId: gapIdOf(bootId, cause.reason, endMonoUs),
       bootId,
       startAtUs: isSameBoot ? this.#wallUs(endMonoUs) : endAtUs,
       startMonoUs: endMonoUs,
@@ -118,6 +119,16 @@ export class Outage {
       epoch,
       code: cause.code,
     });
+  }
+
+  /** The stretch in which nothing is to be recorded, so far; null where there is none now. */
+  resting(): Rest | null {
+    const reason = this.#cause?.reason;
+    if (!isOwn(reason)) return null;
+    const { epoch, endMonoUs } = this.#covered;
+    const untilUs = reason === 'no_motion' ? this.#quietUntilUs : this.#deps.clock.monoUs();
+    const [fromMonoUs, untilMonoUs] = [Math.round(endMonoUs), Math.round(untilUs)];
+    return untilMonoUs > fromMonoUs ? { reason, epoch, fromMonoUs, untilMonoUs } : null;
   }
 
   #markAt(monoUs: number): Mark {
@@ -131,13 +142,19 @@ export class Outage {
   }
 }
 
+/** Of a Gap by its begin, so that it is the same one when it is told again after a crash. */
+export function gapIdOf(bootId: string, reason: GapReason, startMonoUs: number): string {
+  const identity = createHash('sha256').update(`${bootId} ${reason} ${Math.round(startMonoUs)}`);
+  return identity.digest('hex').slice(0, 32);
+}
+
 function yieldsTo(before: GapReason | undefined, reason: GapReason): boolean {
   const isOver = isOwn(before) || isRestart(before);
   return isOver && reason !== before && !isRestart(reason);
 }
 
 /** Nothing is wrong: there is nothing that may or should be captured. */
-function isOwn(reason: GapReason | undefined): boolean {
+function isOwn(reason: GapReason | undefined): reason is RestReason {
   return reason === 'lease_expired' || reason === 'not_wanted' || reason === 'no_motion';
 }
 

@@ -67,7 +67,16 @@ const CLOSED = 'drop=true drop-mode=forward-sticky-events';
 const SMALL = `videoscale add-borders=false ! videoconvert ! video/x-raw,format=GRAY8,width=${GRAY_WIDTH},height=${GRAY_HEIGHT}`;
 
 /** Of a recording, which comes in bursts ahead of its time: none may be passed over. */
-const SOON = 'queue max-size-buffers=10 max-size-bytes=0 max-size-time=0';
+const SOON_LENGTH = 10;
+const SOON = `queue max-size-buffers=${SOON_LENGTH} max-size-bytes=0 max-size-time=0`;
+
+/**
+ * Most small gray pictures in the child at a time: those that wait, the one before the queue and the
+ * one on its way into the descriptor.
+ */
+export function mostGrayUnderWay(isFile: boolean): number {
+  return (isFile ? SOON_LENGTH : 1) + 2;
+}
 
 /** Small gray pictures into their descriptor. A recording is paced, as where it is stored. */
 function gray(isFile: boolean): string {

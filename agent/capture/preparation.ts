@@ -1,19 +1,14 @@
 // What has to be known before the pipeline can be built: credentials, tracks, working encoders.
 import { LenscapError } from '../../proto/errors.ts';
 import type { CaptureProcess } from './capture-process.ts';
-import { readCredentials } from './credentials.ts';
+import { type Credentials, readCredentials } from './credentials.ts';
 import type { EncoderChoice, Trial } from './encoder-choice.ts';
 import { captureError } from './faults.ts';
-import {
-  type Credentials,
-  inspectionPlan,
-  isPassed,
-  knownTracks,
-  needsInspection,
-  type PipelineInput,
-} from './pipeline.ts';
+import { isPassed, type PipelineInput } from './pipeline.ts';
 import type { CaptureConfig } from './session-terms.ts';
+import { knownTracks, needsInspection } from './source.ts';
 import { fileAudio, fileVideo, rtspAudio, rtspVideo, type Tracks } from './tracks.ts';
+import { inspectionPlan } from './trial-plans.ts';
 
 /** Wait for the second track once the first is there: recordings interleave, networks delay. */
 const GRACE_MS = { file: 700, rtsp: 2000 } as const;

@@ -2,6 +2,9 @@
 // go through the pipe. Only plain JSON values. INVARIANT: what the child says is taken as a Report
 // only after reportOf() has seen all of it.
 
+/** Name of the element that keeps the rate, where there is one. */
+export const RATE = 'rate';
+
 /** Set on an element after the pipeline was built; never part of the launch string. */
 export interface Property {
   readonly element: string;
@@ -39,6 +42,8 @@ export type Command =
   | { readonly kind: 'play'; readonly plan: PipelinePlan; readonly loop: boolean }
   /** Sets properties of the running pipeline, in order. */
   | { readonly kind: 'set'; readonly id: number; readonly properties: readonly Property[] }
+  /** Asks how often the running pipeline has repeated a picture for want of the next one. */
+  | { readonly kind: 'repeated'; readonly id: number }
   /** Looks for QR codes. Their texts are reported and nothing else of the pictures. */
   | { readonly kind: 'scan'; readonly plan: PipelinePlan; readonly loop: boolean }
   /** `drain`: push what is in the pipeline out first. Otherwise end at once. */
@@ -54,6 +59,7 @@ export type Report =
   | { readonly kind: 'refused'; readonly id: number; readonly fault: Fault }
   /** All properties of a command were set. */
   | { readonly kind: 'set'; readonly id: number }
+  | { readonly kind: 'repeated'; readonly id: number; readonly count: number }
   /** How loud it is: decibels of full scale. */
   | { readonly kind: 'sound'; readonly db: number }
   | { readonly kind: 'fault'; readonly fault: Fault }
@@ -73,6 +79,7 @@ export function reportOf(message: unknown): Report | undefined {
   if (!isRecord(message)) return undefined;
   const { kind, id } = message;
   if (kind === 'set') return isId(id) ? { kind, id } : undefined;
+  if (kind === 'repeated') return repeatedOf(id, message.count);
   if (kind === 'inspected') {
     const caps = tableOf(message.caps, capsOf);
     return isId(id) && caps !== undefined ? { kind, id, caps } : undefined;
@@ -81,6 +88,11 @@ export function reportOf(message: unknown): Report | undefined {
   if (fault === undefined) return told(message);
   if (kind === 'fault') return { kind, fault };
   return kind === 'refused' && isId(id) ? { kind, id, fault } : undefined;
+}
+
+function repeatedOf(id: unknown, count: unknown): Report | undefined {
+  const isCount = isId(count) && count >= 0;
+  return isId(id) && isCount ? { kind: 'repeated', id, count } : undefined;
 }
 
 /** Reports that neither answer nor complain. */

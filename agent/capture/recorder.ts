@@ -13,6 +13,7 @@ import { BoxSplitter } from './box-splitter.ts';
 import { malformed } from './boxes.ts';
 import { type Fragment, mendDurations, parseFragment } from './fragment.ts';
 import { parseMovie } from './movie.ts';
+import { Rhythm } from './rhythm.ts';
 import { type Chunk, type Cut, Segmenter, type SegmenterLimits } from './segmenter.ts';
 
 export interface RecorderDeps {
@@ -28,8 +29,8 @@ export interface RecorderDeps {
   readonly onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => void;
   /** Pictures of this stretch are not wanted now. They may be handed over all the same, later. */
   readonly onQuiet?: (startMonoUs: number, durationUs: number) => void;
-  /** Called for each chunk with pictures, with their number. */
-  readonly onVideo: (count: number) => void;
+  /** Called for each chunk with pictures: with their number, and how many are missing among them. */
+  readonly onVideo: (count: number, missing: number) => void;
 }
 
 const MAX_BOX_BYTES = 8 << 20;
@@ -51,6 +52,7 @@ export class Recorder {
   readonly #held = new PreRoll<Held>();
   readonly #stopListening: () => void;
   #segmenter: Segmenter;
+  #rhythm = new Rhythm();
   #ftyp: Buffer = Buffer.alloc(0);
   #init: Buffer = Buffer.alloc(0);
   #tracks: Track[] = [];
@@ -102,6 +104,7 @@ export class Recorder {
     // It belongs to the old init bytes.
     this.#held.drop();
     this.#segmenter = new Segmenter(this.#deps.limits);
+    this.#rhythm = new Rhythm();
     this.#tracks = parseMovie(moov);
     this.#scopes = this.#tracks.some(({ kind }) => kind === 'audio')
       ? ['video', 'audio']
@@ -135,7 +138,8 @@ export class Recorder {
     if (!this.#isTimed)
       this.#zeroMonoUs = Math.min(this.#zeroMonoUs, this.#deps.clock.monoUs() - chunk.endUs);
     if (chunk.kind === 'video') {
-      this.#deps.onVideo(moof.fragment.sampleCount);
+      const { sampleCount, durations } = moof.fragment;
+      this.#deps.onVideo(sampleCount, this.#rhythm.missing(durations));
       this.#aim(this.#zeroMonoUs + chunk.startUs);
     }
     this.#take(this.#segmenter.push(chunk));

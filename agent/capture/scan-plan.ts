@@ -2,8 +2,9 @@
 // INVARIANT: as in pipeline.ts, and no element of it keeps, encodes or passes on a picture: they end
 // in fakesink, in the child.
 import type { SourceConfig, VideoConfig } from '../../proto/agent-config.ts';
-import { type Credentials, properties, sourceElement, VIDEO_RTP } from './pipeline.ts';
+import type { Credentials } from './credentials.ts';
 import type { PipelinePlan } from './protocol.ts';
+import { sourceElement, sourceProperties, VIDEO_RTP } from './source.ts';
 import { FILE_VIDEO_CAPS } from './tracks.ts';
 
 /** A hand holds a code still for longer than that; more pictures only cost. */
@@ -27,7 +28,7 @@ export function scanPlan(
   const element = source.type === 'rtsp' ? 'd' : 'src';
   return {
     launch: `${pictures(source, video)} ! ${FEWER} ! ${toSink(source)}`,
-    properties: properties(source, credentials, element),
+    properties: sourceProperties(source, credentials, element),
   };
 }
 

@@ -2,14 +2,16 @@
 // INVARIANTS: run() resolves only when the process is gone, so that the camera is free; of the
 // pictures nothing but the texts of QR codes comes out of the child, and what it writes into the
 // pipe for media is thrown away.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AgentConfig, SourceConfig } from '../../proto/agent-config.ts';
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { CaptureProcess, type Told } from './capture-process.ts';
-import { readCredentials } from './credentials.ts';
-import { captureError, redact } from './faults.ts';
-import type { Credentials } from './pipeline.ts';
+import { type Credentials, readCredentials } from './credentials.ts';
+import { captureError } from './faults.ts';
+import { LastWords } from './last-words.ts';
 import { scanPlan } from './scan-plan.ts';
+import { stalled } from './session-limits.ts';
 import { Watchdog } from './watchdog.ts';
 
 export type ScanConfig = Pick<AgentConfig, 'source' | 'video' | 'capture'>;
@@ -31,19 +33,21 @@ export type ScanEnd =
 
 /** The sign of life comes once a second. */
 const LEAST_STALL_MS = 3000;
-const MAX_LINES = 20;
+/** For the last words of a child that died. */
+const REST_MS = 300;
 
 export class Scan {
   readonly #deps: ScanDeps;
   readonly #process: CaptureProcess;
   readonly #watchdog: Watchdog;
+  readonly #words: LastWords;
   readonly #end = Promise.withResolvers<ScanEnd>();
   #secrets: readonly string[] = [];
-  #lines = 0;
 
   /** Forks the child; whoever makes a scan runs it. */
   constructor(deps: ScanDeps) {
     this.#deps = deps;
+    this.#words = new LastWords({ log: deps.log, secrets: () => this.#secrets });
     const { startTimeoutMs, stallTimeoutMs } = deps.config.capture;
     this.#watchdog = new Watchdog(
       startTimeoutMs,
@@ -56,7 +60,7 @@ export class Scan {
         nonsense: () =>
           this.#fail(new LenscapError('CAPTURE_FAILED', 'the child sent what is no report')),
         media: () => undefined,
-        stderr: (text) => this.#stderr(text),
+        stderr: (text) => this.#words.push(text),
       },
       deps.childEnv,
     );
@@ -69,14 +73,19 @@ export class Scan {
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
     void this.#start();
-    void this.#process.gone.then((how) =>
-      this.#fail(new LenscapError('CAPTURE_FAILED', `the child ended by ${how}`)),
+    const gone = this.#process.gone.then(
+      (how) => new LenscapError('CAPTURE_FAILED', `the child ended by ${how}`),
     );
+    void gone.then((error) => this.#fail(error));
     const end = await this.#end.promise;
     this.#watchdog.stop();
     signal.removeEventListener('abort', stop);
     this.#process.kill();
-    await this.#process.gone;
+    const died = await gone;
+    if (end.kind === 'failed' && end.error === died) {
+      await Promise.race([this.#process.drained, delay(REST_MS)]);
+      this.#words.tell();
+    }
     return end;
   }
 
@@ -116,22 +125,7 @@ export class Scan {
     else this.#fail(new LenscapError('CAPTURE_ENDED', source.type));
   }
 
-  #stderr(text: string): void {
-    for (const line of text.split('\n').filter((one) => one.trim() !== '')) {
-      this.#lines += 1;
-      if (this.#lines > MAX_LINES) return;
-      this.#deps.log.debug({ line: redact(line, this.#secrets).slice(0, 200) }, 'capture child');
-    }
-  }
-
   #fail(error: LenscapError): void {
     this.#end.resolve({ kind: 'failed', error });
   }
-}
-
-function stalled(silentMs: number): LenscapError {
-  return new LenscapError(
-    'CAPTURE_STALLED',
-    `no picture for ${(silentMs / 1000).toFixed(1)} s: check the camera and its connection`,
-  );
 }

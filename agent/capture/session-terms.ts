@@ -54,6 +54,8 @@ export interface SessionDeps {
   readonly onSegment: (header: SegmentHeader, chunks: readonly Uint8Array[]) => void;
   /** So many pictures were captured. */
   readonly onPictures: (count: number) => void;
+  /** So many that should have been there were not. */
+  readonly onMissing: (count: number) => void;
   readonly eyes: Eyes | undefined;
 }
 

@@ -6,41 +6,42 @@ import type { GapReason } from '../../proto/gap.ts';
 import type { Stream } from '../../proto/stream.ts';
 import { CaptureProcess, type Told } from './capture-process.ts';
 import { captureError, redact } from './faults.ts';
-import { HeldBack } from './held-back.ts';
+import { LastWords } from './last-words.ts';
 import { Live } from './live.ts';
 import { MaskFile } from './mask-file.ts';
+import { Output } from './output.ts';
 import { STILL } from './picture.ts';
-import { capturePlan, MICROPHONE } from './pipeline.ts';
+import { capturePlan } from './pipeline.ts';
 import { Preparation } from './preparation.ts';
-import { Recorder } from './recorder.ts';
+import { keyframeWaitMs, stalled, stallMs } from './session-limits.ts';
 import type { CaptureConfig, Permit, SessionDeps, SessionEnd } from './session-terms.ts';
-import { type Still, Stills } from './stills.ts';
+import { MICROPHONE } from './sound.ts';
+import type { Still } from './stills.ts';
 import { Watchdog } from './watchdog.ts';
 
 /** Together under the 1.5 s that a stop may take. */
 const DRAIN_MS = 900;
 const REST_MS = 300;
-const MAX_SEGMENT_BYTES = 12 << 20;
-const MAX_SEGMENT_CHUNKS = 1900;
-const MAX_STDERR_LINES = 20;
+/** For an answer of the child. */
+const COUNT_MS = 1000;
 /** Masks are seen within the next of the small gray pictures. */
 const MASK_WAIT_MS = 2500;
 
 export class Session {
   readonly #deps: SessionDeps;
   readonly #permit: Permit;
-  readonly #recorder: Recorder;
+  readonly #output: Output;
   readonly #watchdog: Watchdog;
   readonly #process: CaptureProcess;
   readonly #maskFile = new MaskFile();
-  readonly #held: HeldBack;
   readonly #live: Live;
-  readonly #stills: Stills;
   readonly #over = new AbortController();
   readonly #preparation: Preparation;
+  readonly #words: LastWords;
   readonly #end = Promise.withResolvers<SessionEnd>();
   readonly #lastWord = Promise.withResolvers<void>();
-  #stderrLines = 0;
+  /** Pictures that the child has repeated since its first one, when it was asked last. */
+  #repeated: number | undefined;
   #isPlaying = false;
   /** The next capture begins with what is changed now. */
   #isEnding = false;
@@ -50,58 +51,16 @@ export class Session {
     this.#deps = deps;
     this.#permit = permit;
     const { config } = deps;
-    const monoUs = (): number => deps.clock.monoUs();
-    this.#held = new HeldBack({
-      monoUs,
-      onGray: (frame) => this.#gray(frame),
-      onBroken: (what) => this.#unmasked(what),
-    });
-    this.#stills = new Stills({
-      monoUs,
-      hand: (act) => this.#held.hand(act),
-      open: (isOpen) => this.#openStill(isOpen),
-    });
-    this.#recorder = new Recorder({
-      clock: deps.clock,
-      bootId: deps.bootId,
-      epoch: permit.epoch,
-      limits: {
-        targetUs: config.segment.durationMs * 1000,
-        keyframeWaitUs: keyframeWaitMs(config) * 1000,
-        maxBytes: MAX_SEGMENT_BYTES,
-        maxChunks: MAX_SEGMENT_CHUNKS,
-      },
-      roll: deps.roll,
-      onQuiet: (startMonoUs, durationUs) =>
-        this.#held.hand(() => deps.onQuiet(startMonoUs, durationUs)),
-      clockJumpUs: config.capture.clockJumpMs * 1000,
-      onStream: (stream) => this.#held.hand(() => this.#stream(stream)),
-      onSegment: (header, chunks) => this.#held.hand(() => deps.onSegment(header, chunks)),
-      onVideo: (count) => {
-        this.#watchdog.touch();
-        deps.onPictures(count);
-      },
-    });
+    this.#words = new LastWords({ log: deps.log, secrets: () => this.#secrets() });
+    this.#process = this.#fork();
+    this.#output = this.#makeOutput();
     this.#watchdog = new Watchdog(config.capture.startTimeoutMs, stallMs(config), (silentMs) =>
       this.#fail(stalled(silentMs), 'source_stalled'),
-    );
-    this.#process = new CaptureProcess(
-      {
-        report: (report) => this.#report(report),
-        nonsense: () => this.#fail(nonsense(), 'capture_crashed'),
-        media: (bytes) => this.#media(bytes),
-        gray: (bytes) => this.#held.gray(bytes),
-        still: (bytes) => this.#still(bytes),
-        stderr: (text) => this.#stderr(text),
-      },
-      // Of the clock in the picture.
-      { TZ: config.clock.timeZone, ...deps.childEnv },
-      this.#maskFile.fd,
     );
     this.#live = new Live({
       process: this.#process,
       maskFile: this.#maskFile,
-      guard: this.#held.guard,
+      held: this.#output.held,
       config,
       maskWaitMs: MASK_WAIT_MS,
     });
@@ -132,15 +91,14 @@ export class Session {
     this.#process.kill();
     await Promise.race([this.#process.drained, delay(REST_MS)]);
     this.#over.abort();
-    if (!this.#permit.revoked.aborted) {
-      this.#recorder.finish();
-      this.#held.finish();
-    }
+    if (!this.#permit.revoked.aborted) this.#output.finish();
     this.#process.discardMedia();
     await this.#process.gone;
     this.#maskFile.close();
     this.#permit.revoked.removeEventListener('abort', revoke);
-    return this.#permit.revoked.aborted ? { kind: 'revoked' } : end;
+    if (this.#permit.revoked.aborted) return { kind: 'revoked' };
+    if (end.kind === 'failed' && end.reason === 'capture_crashed') this.#words.tell();
+    return end;
   }
 
   /**
@@ -168,7 +126,57 @@ export class Session {
   async still(signal: AbortSignal): Promise<Still> {
     if (!this.#isPlaying) throw new LenscapError('CAPTURE_ENDED', 'nothing is captured now');
     const limit = AbortSignal.timeout(keyframeWaitMs(this.#deps.config));
-    return this.#stills.next(AbortSignal.any([signal, this.#over.signal, limit]));
+    return this.#output.nextStill(AbortSignal.any([signal, this.#over.signal, limit]));
+  }
+
+  /** Counts what is missing up to now. Resolves soon, also where the child does not answer. */
+  async count(): Promise<void> {
+    if (!this.#isPlaying || this.#isEnding) return;
+    const timer = new AbortController();
+    const late = delay(COUNT_MS, null, { signal: timer.signal }).catch(() => null);
+    const repeated = await Promise.race([this.#process.repeated(), this.#process.gone, late]);
+    timer.abort();
+    if (typeof repeated !== 'number') return;
+    this.#deps.onMissing(Math.max(0, repeated - (this.#repeated ?? repeated)));
+    this.#repeated = repeated;
+  }
+
+  #fork(): CaptureProcess {
+    const { config, childEnv } = this.#deps;
+    const events = {
+      report: (report: Told) => this.#report(report),
+      nonsense: () => this.#fail(nonsense(), 'capture_crashed'),
+      media: (bytes: Buffer) => this.#output.media(bytes),
+      gray: (bytes: Buffer) => this.#output.gray(bytes),
+      still: (bytes: Buffer) => this.#output.still(bytes),
+      stderr: (text: string) => this.#words.push(text),
+    };
+    // Of the clock in the picture.
+    const env = { TZ: config.clock.timeZone, ...childEnv };
+    try {
+      return new CaptureProcess(events, env, this.#maskFile.fd);
+    } catch (error) {
+      this.#maskFile.close();
+      throw error;
+    }
+  }
+
+  #makeOutput(): Output {
+    return new Output(this.#deps, this.#permit, {
+      stream: (stream) => this.#stream(stream),
+      pictures: (count, missing) => {
+        this.#watchdog.touch();
+        this.#deps.onPictures(count);
+        this.#deps.onMissing(missing);
+        // What was repeated before the first one is no loss.
+        if (this.#repeated === undefined) void this.count();
+      },
+      gray: (frame) => this.#gray(frame),
+      openStill: (isOpen) =>
+        void this.#process.set([{ element: STILL, name: 'drop', value: !isOpen }]),
+      damaged: (error) => this.#fail(error, 'source_lost'),
+      unmasked: (what) => this.#unmasked(what),
+    });
   }
 
   async #start(): Promise<void> {
@@ -197,9 +205,8 @@ export class Session {
   }
 
   #revoke(): void {
-    this.#held.drop();
+    this.#output.drop();
     this.#over.abort();
-    this.#recorder.close();
     this.#process.kill();
     this.#process.discardMedia();
     this.#end.resolve({ kind: 'revoked' });
@@ -208,26 +215,13 @@ export class Session {
 
   /** What was to be done to the pictures was not: nothing more of them is kept. */
   #unmasked(what: string): void {
-    this.#held.drop();
-    this.#recorder.close();
+    this.#output.drop();
     this.#process.kill();
     this.#fail(new LenscapError('CAPTURE_FAILED', what), 'source_lost');
   }
 
   #gray(frame: Uint8Array): void {
     if (this.#live.looksForMotion) this.#deps.eyes?.gray(frame, this.#deps.clock.monoUs());
-  }
-
-  #openStill(isOpen: boolean): void {
-    void this.#process.set([{ element: STILL, name: 'drop', value: !isOpen }]);
-  }
-
-  #still(bytes: Buffer): void {
-    try {
-      this.#stills.push(bytes);
-    } catch (error) {
-      this.#fail(toLenscapError(error, 'CAPTURE_FAILED'), 'source_lost');
-    }
   }
 
   #fail(error: LenscapError, reason: GapReason, isMicrophone = false): void {
@@ -266,15 +260,6 @@ export class Session {
     }
   }
 
-  #media(bytes: Buffer): void {
-    try {
-      this.#held.media();
-      this.#recorder.push(bytes);
-    } catch (error) {
-      this.#fail(toLenscapError(error, 'CAPTURE_FAILED'), 'source_lost');
-    }
-  }
-
   #stream(stream: Stream): void {
     const [video, audio] = stream.tracks;
     this.#deps.log.info(
@@ -291,36 +276,11 @@ export class Session {
     this.#deps.onStream(stream);
   }
 
-  #stderr(text: string): void {
-    if (this.#stderrLines >= MAX_STDERR_LINES) return;
-    for (const line of text.split('\n').filter((line) => line.trim() !== '')) {
-      this.#stderrLines += 1;
-      if (this.#stderrLines > MAX_STDERR_LINES) return;
-      this.#deps.log.debug({ line: redact(line, this.#secrets()).slice(0, 200) }, 'capture child');
-    }
-  }
-
   #secrets(): readonly string[] {
     return this.#preparation.secrets;
   }
 }
 
-/** A picture is late when it misses its time thrice, also with very few of them a second. */
-function stallMs({ capture, video }: CaptureConfig): number {
-  return Math.max(capture.stallTimeoutMs, 3000 / video.frameRate + 500);
-}
-
-function keyframeWaitMs({ capture, video }: CaptureConfig): number {
-  return Math.max(capture.startTimeoutMs, 3 * video.keyframeIntervalMs);
-}
-
 function nonsense(): LenscapError {
   return new LenscapError('CAPTURE_FAILED', 'the capture process sent what is no report');
-}
-
-function stalled(silentMs: number): LenscapError {
-  return new LenscapError(
-    'CAPTURE_STALLED',
-    `no picture for ${(silentMs / 1000).toFixed(1)} s: check the camera and its connection`,
-  );
 }

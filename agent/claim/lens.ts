@@ -1,19 +1,22 @@
 // Setup codes held before the lens of a board that has no owner yet.
 // INVARIANTS: pictures stay in the capture child; no text of a QR code is logged, whosever it is;
-// when run() has resolved there is no child, and the camera is free.
+// when run() has resolved there is no child, and the camera is free; the light shines while it is open.
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { toLenscapError } from '../../proto/errors.ts';
+import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { codeInQr, decodeSetupCode } from '../../proto/setup-code.ts';
+import type { Light } from '../board/light.ts';
 import { backoffMs } from '../capture/backoff.ts';
-import { Scan, type ScanConfig } from '../capture/scan.ts';
+import { Scan, type ScanConfig, type ScanEnd } from '../capture/scan.ts';
 import { ShownCodes } from './shown-codes.ts';
 import { answerTo, type CodeSource, type Offer } from './source.ts';
 
 export interface LensDeps {
   readonly config: ScanConfig;
   readonly log: Logger;
+  /** Shown before the camera is opened; where it cannot be set, the camera stays closed. */
+  readonly light: Pick<Light, 'show'>;
   /** Environment of the child beyond the least it needs, e.g. GST_PLUGIN_PATH. */
   readonly childEnv?: Readonly<Record<string, string>>;
 }
@@ -30,6 +33,8 @@ export class Lens implements CodeSource {
   #news = Promise.withResolvers<void>();
   #failures = 0;
   #lastFailure = '';
+  /** Ends the scan under way. */
+  #dark = new AbortController();
 
   constructor(deps: LensDeps) {
     this.#deps = deps;
@@ -41,25 +46,47 @@ export class Lens implements CodeSource {
     await Promise.all([this.#look(end), this.#offer(offer, end).finally(() => claimed.abort())]);
   }
 
+  /** The light has failed: an open camera is closed, and the next scan sets the light first. */
+  closeInTheDark(): void {
+    this.#dark.abort();
+  }
+
   /** Scan after scan, with back-off. */
   async #look(signal: AbortSignal): Promise<void> {
-    const { config, log, childEnv = {} } = this.#deps;
+    const { config, log } = this.#deps;
     log.info({ source: config.source.type }, 'looking for a setup code before the lens');
     while (!signal.aborted) {
-      const scan = new Scan({
-        config,
-        log,
-        childEnv,
-        onText: (text) => this.#read(text),
-        onPictures: () => this.#pictures(),
-      });
-      const end = await scan.run(signal);
+      const end = await this.#scan(signal);
       if (end.kind === 'played') {
         log.info('the source came to its end');
         return;
       }
       if (end.kind === 'failed') await this.#rest(end.error, signal);
     }
+  }
+
+  /** One scan, under the light. */
+  async #scan(signal: AbortSignal): Promise<ScanEnd> {
+    const { config, log, light, childEnv = {} } = this.#deps;
+    const dark = new AbortController();
+    this.#dark = dark;
+    try {
+      await light.show('breathing');
+    } catch (error) {
+      return { kind: 'failed', error: toLenscapError(error, 'LIGHT_FAILED') };
+    }
+    if (signal.aborted) return { kind: 'stopped' };
+    const scan = new Scan({
+      config,
+      log,
+      childEnv,
+      onText: (text) => this.#read(text),
+      onPictures: () => this.#pictures(),
+    });
+    const end = await scan.run(AbortSignal.any([signal, dark.signal]));
+    await light.show('off').catch(() => undefined);
+    if (signal.aborted || !dark.signal.aborted) return end;
+    return { kind: 'failed', error: new LenscapError('LIGHT_FAILED', 'the camera was closed') };
   }
 
   /** Offers one code at a time, until one has claimed the board. */

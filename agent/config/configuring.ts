@@ -15,7 +15,7 @@ import { toLenscapError } from '../../proto/errors.ts';
 import type { InfoField } from '../../proto/info.ts';
 import type { Gate } from '../consent/gate.ts';
 import type { Errand, Line } from '../uplink/errand.ts';
-import { inForceOf, type Refusal, standingOf } from './desired.ts';
+import { inForceOf, OWN, type Refusal, standingOf } from './desired.ts';
 import { judged } from './merged.ts';
 import type { Pushed } from './pushed.ts';
 
@@ -59,16 +59,15 @@ export class Configuring implements Errand {
   }
 
   async run(line: Line, signal: AbortSignal): Promise<void> {
-    const { gate, pushed, log } = this.#deps;
+    const { log } = this.#deps;
     let changed = Promise.withResolvers<void>();
     const wake = (): void => changed.resolve();
-    const stopListening = [gate.onChange(wake), pushed.onChange(wake)];
-    this.#listeners.add(wake);
+    const stopListening = this.#onChange(wake);
     signal.addEventListener('abort', wake, { once: true });
     let told = '';
     while (!signal.aborted) {
       changed = Promise.withResolvers<void>();
-      const news = await this.#settled(changed.promise, signal);
+      const news = await this.#settled(signal);
       if (news !== null && news.mark !== told && !signal.aborted)
         // Not waited for: what comes next is told at once, and arrives behind it.
         line
@@ -77,18 +76,30 @@ export class Configuring implements Errand {
       told = news?.mark ?? '';
       await changed.promise;
     }
-    this.#listeners.delete(wake);
-    for (const stop of stopListening) stop();
+    stopListening();
+  }
+
+  /** Calls back when there may be other news. Returns how to stop that. */
+  #onChange(listener: () => void): () => void {
+    const { gate, pushed } = this.#deps;
+    this.#listeners.add(listener);
+    const stops = [gate.onChange(listener), pushed.onChange(listener)];
+    return () => {
+      this.#listeners.delete(listener);
+      for (const stop of stops) stop();
+    };
   }
 
   #take({ version, document: text }: DesiredConfig): void {
     const { pushed, gate, log } = this.#deps;
-    const { highest, good } = pushed.state;
+    const { highest } = pushed.state;
+    // An agent that ends tries nothing any more; the server sends it again to the next one.
+    if (pushed.isClosed) return;
     if (version <= highest) {
       if (version < highest) log.warn({ version, highest }, 'an older configuration is ignored');
       return;
     }
-    const board = pushed.configOf({ ...good, document: {} });
+    const board = pushed.configOf(OWN);
     const { document, code, faults } = judged(board, text, (scope) => gate.grantOf(scope) !== null);
     const paths = faults.map(({ path }) => path);
     if (faults.length > 0) log.warn({ code, version, paths }, 'a configuration is rejected');
@@ -101,15 +112,16 @@ export class Configuring implements Errand {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  async #settled(changed: Promise<void>, signal: AbortSignal): Promise<News | null> {
-    if (this.#news()?.reported.state === 'accepted') {
-      const enough = new AbortController();
-      const end = AbortSignal.any([signal, enough.signal]);
-      await Promise.race([changed, sleep(SETTLE_MS, undefined, { signal: end })]).catch(
-        () => undefined,
-      );
-      enough.abort();
-    }
+  async #settled(signal: AbortSignal): Promise<News | null> {
+    const first = this.#news();
+    if (first?.reported.state !== 'accepted') return first;
+    const other = new AbortController();
+    const stopListening = this.#onChange(() => {
+      if (this.#news()?.mark !== first.mark) other.abort();
+    });
+    const end = AbortSignal.any([signal, other.signal]);
+    await sleep(SETTLE_MS, undefined, { signal: end }).catch(() => undefined);
+    stopListening();
     return this.#news();
   }
 

@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { deviceConfigSchema } from '../../proto/device-config.ts';
 import { isErrorCode, LenscapError } from '../../proto/errors.ts';
 import { documentChecker, type Schema } from '../../proto/validate.ts';
 import { codeOf, replaceSecret, storeError } from '../durable-file.ts';
@@ -23,14 +22,17 @@ const record = (properties: Readonly<Record<string, Schema>>, ...also: readonly 
   properties,
 });
 const flag = { type: 'boolean' };
-const version = { version: whole, document: deviceConfigSchema };
+const maybe = { type: ['boolean', 'null'] };
+// Whether a document fits this board and this agent is asked when it is put in force: one that does
+// not any more takes nothing else of the state along.
+const version = { version: whole, document: { type: 'object' } };
 
 const checkContent = documentChecker<Desired>(
   record({
     highest: whole,
     changedAtUs: whole,
     good: record(version),
-    trial: record({ ...version, isApplied: flag, isUnderWay: flag }, 'null'),
+    trial: record({ ...version, isApplied: flag, isUnderWay: flag, isExcused: maybe }, 'null'),
     refusal: record(
       {
         state: { enum: ['rejected', 'reverted'] },
@@ -56,10 +58,18 @@ export function decodeDesiredFile(bytes: Buffer): Desired {
   const body = bytes.subarray(head?.[0].length ?? 0);
   if (head?.[1] !== sha256(body))
     throw new LenscapError('CONFIG_INVALID', 'the saved configuration is damaged');
-  const desired = checkContent(JSON.parse(body.toString('utf8')), 'the saved configuration');
+  const desired = checkContent(parsedBody(body), 'the saved configuration');
   if (desired.refusal !== null && !isErrorCode(desired.refusal.code))
     throw new LenscapError('CONFIG_INVALID', 'the saved configuration tells of no known error');
   return desired;
+}
+
+function parsedBody(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new LenscapError('CONFIG_INVALID', 'the saved configuration is no JSON');
+  }
 }
 
 function sha256(data: string | Buffer): string {

@@ -16,6 +16,11 @@ export interface Trial extends Version {
   readonly isApplied: boolean;
   /** It may break something at any moment: found so at a start, it did. */
   readonly isUnderWay: boolean;
+  /**
+   * The camera was broken before it came: what goes wrong with the pictures is none of its doing. Null
+   * until that was looked at.
+   */
+  readonly isExcused: boolean | null;
 }
 
 /** Why the newest version is not in force. */
@@ -60,13 +65,15 @@ export interface Unfit {
 }
 
 export type TrialEvent =
+  /** How the camera was before it. */
+  | { readonly kind: 'found'; readonly isExcused: boolean }
   /** The settings of the trial are set. */
   | { readonly kind: 'applied' }
   /** Pictures flowed under it for long enough. */
   | { readonly kind: 'proven' }
   /** Something broke under it. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
-  /** No pictures are wanted, or the agent ends in order: nothing can break now. */
+  /** No pictures are wanted or to be had, or the agent ends in order: nothing can break now. */
   | { readonly kind: 'rested' }
   /** Pictures are wanted. */
   | { readonly kind: 'resumed' }
@@ -89,13 +96,18 @@ function received(desired: Desired, event: Received, changedAtUs: number): Desir
   const seen = { ...desired, highest: version, changedAtUs };
   if (faults.length > 0)
     return { ...seen, refusal: { state: 'rejected', version, code, detail: '', faults } };
-  const trial = { version, document, isApplied: false, isUnderWay: true };
+  // Where one that was to answer for the pictures is replaced, they may be gone by its doing.
+  const isExcused = desired.trial?.isExcused === false ? false : null;
+  const trial = { version, document, isApplied: false, isUnderWay: true, isExcused };
   return { ...seen, trial, refusal: null };
 }
 
 function tried(desired: Desired, trial: Trial, event: TrialEvent, nowUs: number): Desired {
   const { version, document, isApplied, isUnderWay } = trial;
   switch (event.kind) {
+    case 'found':
+      if (trial.isExcused === event.isExcused) return desired;
+      return { ...desired, trial: { ...trial, isExcused: event.isExcused } };
     case 'applied':
       if (isApplied) return desired;
       return told({ ...desired, trial: { ...trial, isApplied: true } }, version, nowUs);
@@ -111,8 +123,13 @@ function tried(desired: Desired, trial: Trial, event: TrialEvent, nowUs: number)
       return isUnderWay ? desired : { ...desired, trial: { ...trial, isUnderWay: true } };
     case 'started':
       if (isUnderWay) return reverted(desired, trial, CRASHED, nowUs);
-      return { ...desired, trial: { ...trial, isApplied: false, isUnderWay: true } };
+      return { ...desired, trial: startedAgain(trial) };
   }
+}
+
+/** From the start on there are only pictures under it. */
+function startedAgain(trial: Trial): Trial {
+  return { ...trial, isApplied: false, isUnderWay: true, isExcused: trial.isExcused ?? false };
 }
 
 const CRASHED = {

@@ -1,6 +1,7 @@
 // A pushed document over the board's own configuration. Pure.
 // Invariant: whatever comes of it passes every check that the board's own file has to pass.
 import { type AgentConfig, checkAgentConfig } from '../../proto/agent-config.ts';
+import { boundedFaults } from '../../proto/desired-config.ts';
 import {
   consentFaults,
   type DeviceConfig,
@@ -17,17 +18,22 @@ export type Merged =
   | { readonly config: AgentConfig; readonly faults: readonly [] }
   | { readonly config: null; readonly faults: readonly Fault[] };
 
-/** The configuration that a document makes of the board's own. */
+/** The configuration that a document makes of the board's own; nothing of the hardware is in one. */
 export function merged(board: AgentConfig, document: DeviceConfig): Merged {
   const own: unknown = board;
   if (Object.keys(document).length === 0) return { config: board, faults: [] };
+  const alone = deviceConfigFaults(document);
+  if (alone.length > 0) return { config: null, faults: boundedFaults(alone) };
   try {
     const whole = isObject(own) ? mergePatch(own, document) : document;
     const config = checkAgentConfig(whole, 'the configuration');
     const faults = crossFaults(config);
     return faults.length > 0 ? { config: null, faults } : { config, faults: [] };
   } catch (error) {
-    return { config: null, faults: [{ path: '', message: toLenscapError(error).detail }] };
+    return {
+      config: null,
+      faults: boundedFaults([{ path: '', message: toLenscapError(error).detail }]),
+    };
   }
 }
 
@@ -51,8 +57,7 @@ export function judged(
     faults,
   });
   if (!isObject(document)) return invalid([{ path: '', message: 'must be a JSON object' }]);
-  const own = deviceConfigFaults(document);
-  const faults = own.length > 0 ? own : merged(board, document).faults;
+  const { faults } = merged(board, document);
   if (faults.length > 0) return invalid(faults);
   return { document, code: 'CONSENT_MISSING', faults: consentFaults(document, isGranted) };
 }

@@ -4,7 +4,7 @@ import type { LenscapError } from '../../proto/errors.ts';
 import type { Camera } from '../camera.ts';
 import type { Capture } from '../capture/capture.ts';
 import { changeOf } from '../capture/change.ts';
-import type { Pictures } from './trial.ts';
+import type { Pictures } from './condition.ts';
 
 export interface CapturePicturesDeps {
   readonly camera: Pick<Camera, 'isWanted' | 'restart' | 'state' | 'onChange'>;

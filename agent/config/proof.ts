@@ -1,5 +1,9 @@
 // Whether pictures prove a configuration. Pure: what is seen from time to time in, a verdict out.
 // Invariant: proven only by pictures that flowed without a stall for the whole time.
+import type { AgentConfig } from '../../proto/agent-config.ts';
+
+/** On top of what a source may take to start: the capture before it has to end first. */
+const CHANGE_US = 5_000_000;
 
 /** What is seen of the camera at one moment; monotonic times. */
 export interface Sight {
@@ -41,3 +45,13 @@ export function look(proof: Proof, sight: Sight, limits: ProofLimits): Verdict {
 
 const waiting = (proof: Proof): Verdict => ({ kind: 'waiting', proof });
 const failed = (proof: Proof, detail: string): Verdict => ({ kind: 'failed', proof, detail });
+
+/** As the settings in force say. */
+export function limitsOf({ capture, health, video }: AgentConfig): ProofLimits {
+  const stallMs = Math.max(capture.stallTimeoutMs, 3000 / video.frameRate + 500);
+  return {
+    provenAfterUs: health.provenAfterMs * 1000,
+    startUs: capture.startTimeoutMs * 1000 + CHANGE_US,
+    silenceUs: stallMs * 1000 + CHANGE_US,
+  };
+}

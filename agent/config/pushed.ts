@@ -18,6 +18,9 @@ import { readDesiredFile, writeDesiredFile } from './desired-file.ts';
 import { merged } from './merged.ts';
 import { Settings } from './settings.ts';
 
+/** Why a version was given up. */
+export type Relapse = Pick<Refusal, 'code' | 'detail'>;
+
 export interface PushedDeps {
   /** The configuration file of the board. */
   readonly board: AgentConfig;
@@ -30,18 +33,21 @@ export class Pushed {
   readonly #deps: PushedDeps;
   readonly #listeners = new Set<() => void>();
   #state: Desired;
-  #relapse: Refusal | null = null;
+  #isClosed = false;
+  /** The disk did not take what was to be saved last. */
+  #isFailing = false;
+  readonly #relapse: Relapse | null;
 
   /** Reads what an earlier run left. Never throws. */
   constructor(deps: PushedDeps) {
     this.#deps = deps;
     this.#state = this.#read();
-    const before = this.#state;
+    const { trial } = this.#state;
     const fault = this.note({ kind: 'started' });
     if (fault !== null && this.#state.trial !== null)
       this.note({ kind: 'failed', code: fault.code, detail: 'it could not be saved' });
     this.#dropUnfit();
-    if (before.trial !== null && this.#state.trial === null) this.#relapse = this.#state.refusal;
+    this.#relapse = trial === null ? null : relapseOf(this.#state, trial.version);
     this.settings = new Settings(this.configOf(inForceOf(this.#state)));
   }
 
@@ -50,8 +56,19 @@ export class Pushed {
   }
 
   /** Why the version under way at the last end was given up at this start; null if none was. */
-  get relapse(): Refusal | null {
+  get relapse(): Relapse | null {
     return this.#relapse;
+  }
+
+  /** The agent ends: who takes versions in leaves them to the next one. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** The agent ends in order, which breaks nothing. */
+  close(): void {
+    this.note({ kind: 'rested' });
+    this.#isClosed = true;
   }
 
   /** Takes an event in; returns why the disk did not take it, or null. In memory it is in any case. */
@@ -70,8 +87,7 @@ export class Pushed {
 
   #next(event: DesiredEvent): { readonly next: Desired; readonly fault: LenscapError | null } {
     const next = after(this.#state, event, this.#deps.clock.wallUs());
-    // Whether a trial is applied is asked anew at each start: not worth a write to flash.
-    const isKept = next !== this.#state && event.kind !== 'applied';
+    const isKept = next !== this.#state && isWorthAWrite(event);
     return { next, fault: isKept ? this.#save(next) : null };
   }
 
@@ -106,7 +122,7 @@ export class Pushed {
 
   /** The board's file may have changed since. */
   #dropUnfit(): void {
-    const { board } = this.#deps;
+    const { board, log } = this.#deps;
     const { trial, good } = this.#state;
     if (trial !== null && merged(board, trial.document).config === null)
       this.note({
@@ -115,18 +131,38 @@ export class Pushed {
         detail: "it does not fit the board's own configuration any more",
       });
     const { faults } = merged(board, good.document);
-    if (faults.length > 0) this.note({ kind: 'unfit', faults });
+    if (faults.length === 0) return;
+    const paths = faults.map(({ path }) => path);
+    log.error(
+      { code: 'CONFIG_INVALID', version: good.version, paths },
+      "the proven configuration does not fit the board any more; the board's own is in force",
+    );
+    this.note({ kind: 'unfit', faults });
   }
 
   #save(next: Desired): LenscapError | null {
     const { board, log } = this.#deps;
     try {
       writeDesiredFile(board.stateDir, next);
+      this.#isFailing = false;
       return null;
     } catch (error) {
       const fault = toLenscapError(error, 'STORE_FAILED');
-      log.error({ code: fault.code }, fault.message);
+      if (!this.#isFailing) log.error({ code: fault.code }, fault.message);
+      this.#isFailing = true;
       return fault;
     }
   }
+}
+
+/** What each start finds out anew is not worth a write to flash. */
+function isWorthAWrite(event: DesiredEvent): boolean {
+  return event.kind !== 'applied' && !(event.kind === 'found' && !event.isExcused);
+}
+
+/** Null where the version is still tried. */
+function relapseOf({ trial, refusal }: Desired, version: number): Relapse | null {
+  if (trial !== null) return null;
+  if (refusal?.version === version) return refusal;
+  return { code: 'CONFIG_UNHEALTHY', detail: '' };
 }

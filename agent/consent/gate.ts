@@ -2,29 +2,19 @@
 // Invariants: open only under a grant that is signed by the pinned key, for this device, of the
 // highest epoch seen, within its lease, and on disk. What narrows is obeyed before it is saved,
 // what widens after. A permit once revoked never comes back.
-import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import { type LenscapError, toLenscapError } from '../../proto/errors.ts';
-import { type Grant, verifyGrant } from '../../proto/grant.ts';
+import { toLenscapError } from '../../proto/errors.ts';
+import type { Grant } from '../../proto/grant.ts';
 import type { InfoField } from '../../proto/info.ts';
 import { type GrantedSince, mayTakeIn, type Scope } from '../../proto/scopes.ts';
-import type { Clock } from '../clock.ts';
+import type { Captured } from './captured.ts';
 import { decide, type InForce, leaseLeftUs } from './decision.ts';
-import { readGrantFile, removeGrantFile, writeGrantFile } from './grant-file.ts';
-import { type Issued, isCovered, isCurrent, issue, type Permit } from './permit.ts';
+import { GrantStore, type GrantStoreDeps } from './grant-store.ts';
+import { type Permit, Permits } from './permit.ts';
+
+export type { Captured } from './captured.ts';
 
 const LONGEST_SLEEP_MS = 60_000;
-/** Part of a lease by which a renewal has to lengthen what is saved. */
-const WORTHWHILE = 1 / 24;
-
-/** Anything captured: under which epoch, and what it holds. */
-export interface Captured {
-  readonly epoch: number;
-  readonly scopes: readonly Scope[];
-  /** The part of device information that has to be named as well; absent for none. */
-  readonly part?: InfoField;
-}
 
 export type Accepted =
   /** In force and on disk. */
@@ -34,15 +24,9 @@ export type Accepted =
   /** Not valid, or older than what is known. Nothing changed. */
   | { readonly outcome: 'ignored' };
 
-export interface GateDeps {
-  readonly stateDir: string;
-  readonly identity: { readonly deviceId: string; readonly consentKey: KeyObject };
-  readonly clock: Clock;
-  readonly log: Logger;
+export interface GateDeps extends GrantStoreDeps {
   /** Erases whatever waits to be sent and may no longer be kept. */
   readonly retain: (mayKeep: (item: Captured) => boolean) => boolean;
-  /** Told of the time in each grant whose signature was verified. Absent: nobody. */
-  readonly onSigned?: (issuedAtUs: number) => void;
 }
 
 interface State extends InForce {
@@ -55,30 +39,36 @@ const NOTHING: GrantedSince = new Map();
 
 export class Gate {
   readonly #deps: GateDeps;
+  readonly #store: GrantStore;
+  readonly #permits = new Permits({ pictures: 'video', sound: 'audio' });
+  readonly #stills = new Permits({ pictures: 'snapshot', sound: null });
   readonly #listeners = new Set<() => void>();
   #state: State | null = null;
   #highestEpoch = 0;
   #owesErasure = false;
-  /** When the grant in force was last saved by this run. */
-  #savedMonoUs = Number.NEGATIVE_INFINITY;
-  #permit: Permit | null = null;
-  #issued: readonly Issued[] = [];
   #isClosed = false;
 
   /** Reads the saved grant. Never throws: what cannot be trusted leaves the cap on. */
   constructor(deps: GateDeps) {
     this.#deps = deps;
+    this.#store = new GrantStore(deps);
     this.#restore();
     // What an erasure before a restart did not get to.
     if (this.#state !== null) this.#erase();
     this.#settle();
-    if (this.#permit === null) deps.log.info({ cap: 'on' }, 'the lens cap is on');
+    if (this.#isCapOn()) deps.log.info({ cap: 'on' }, 'the lens cap is on');
   }
 
-  /** The permit in force, or null: the cap is on. The same object as long as nothing ended it. */
+  /** The permit to record in force; null for none. The same object as long as nothing ended it. */
   permit(): Permit | null {
     this.#settle();
-    return this.#permit;
+    return this.#permits.current;
+  }
+
+  /** The permit to take still pictures in force; null for none. Without either the cap is on. */
+  stillPermit(): Permit | null {
+    this.#settle();
+    return this.#stills.current;
   }
 
   /** Whether something captured may be kept for sending. Holds beyond the end of the lease. */
@@ -113,7 +103,7 @@ export class Gate {
         signal.removeEventListener('abort', onAbort);
       });
     }
-    return this.#permit;
+    return this.#permits.current;
   }
 
   /** Closes the gate when the lease runs out. Resolves when `signal` is aborted. */
@@ -157,14 +147,13 @@ export class Gate {
 
   /** Takes a payload of down/grant. Never throws. */
   accept(payload: Uint8Array): Accepted {
-    const { identity, log, onSigned } = this.#deps;
     if (this.#isClosed) return { outcome: 'ignored' };
     let grant: Grant;
     try {
-      grant = verifyGrant(payload, identity.consentKey, identity.deviceId);
-      onSigned?.(grant.issuedAtUs);
+      grant = this.#store.verify(payload);
     } catch (error) {
-      log.warn({ code: toLenscapError(error).code }, toLenscapError(error).message);
+      const { code, message } = toLenscapError(error);
+      this.#deps.log.warn({ code }, message);
       return { outcome: 'ignored' };
     }
     const accepted = this.#judge(grant, payload);
@@ -203,15 +192,9 @@ export class Gate {
       this.#deps.log.warn({ epoch }, 'a grant signed earlier does not renew the lease');
       return { outcome: 'applied', epoch };
     }
-    const isSaved = this.#isLeaseSaved(grant) || this.#save(payload);
+    const isSaved = this.#store.isLeaseSaved(grant) || this.#store.save(payload, grant);
     this.#obey(grant);
     return { outcome: isSaved ? 'applied' : 'unsaved', epoch };
-  }
-
-  /** A renewal that would lengthen the saved lease by next to nothing is not worth a write to flash. */
-  #isLeaseSaved({ leaseS }: Grant): boolean {
-    const ageUs = this.#deps.clock.monoUs() - this.#savedMonoUs;
-    return ageUs < leaseS * 1e6 * WORTHWHILE;
   }
 
   /** Ends at once whatever goes on no longer. What stays is a part of what was saved before. */
@@ -232,7 +215,7 @@ export class Gate {
   #change(grant: Grant, payload: Uint8Array): Accepted {
     const { epoch } = grant;
     const scopes = [...grant.granted.keys()];
-    if (!this.#save(payload)) {
+    if (!this.#store.save(payload, grant)) {
       this.#forgetWider();
       return { outcome: 'unsaved', epoch };
     }
@@ -252,44 +235,22 @@ export class Gate {
     this.#notify();
   }
 
-  #save(payload: Uint8Array): boolean {
-    try {
-      const receivedAtUs = this.#deps.clock.wallUs();
-      writeGrantFile(this.#deps.stateDir, { receivedAtUs, payload });
-      this.#savedMonoUs = this.#deps.clock.monoUs();
-      return true;
-    } catch (error) {
-      this.#savedMonoUs = Number.NEGATIVE_INFINITY;
-      this.#logStore(toLenscapError(error));
-      return false;
-    }
-  }
-
   /** A narrower grant that cannot be saved must not be undone by the wider one after a restart. */
   #forgetWider(): void {
     if (this.#state === null) return;
     const { grant, since, named } = this.#state;
-    if (since.size === grant.granted.size && named.length === grant.infoFields.length) return;
-    try {
-      removeGrantFile(this.#deps.stateDir);
-    } catch (error) {
-      this.#logStore(toLenscapError(error));
-    }
-  }
-
-  #logStore(error: LenscapError): void {
-    this.#deps.log.error({ code: error.code }, `${error.message}; tried again with the next grant`);
+    const isNarrowed = since.size < grant.granted.size || named.length < grant.infoFields.length;
+    if (isNarrowed) this.#store.remove();
   }
 
   #restore(): void {
-    const { stateDir, identity, clock, log, onSigned } = this.#deps;
+    const { clock, log } = this.#deps;
     try {
-      const saved = readGrantFile(stateDir);
+      const saved = this.#store.read();
       if (saved === null) return;
-      const grant = verifyGrant(saved.payload, identity.consentKey, identity.deviceId);
+      const { grant, receivedAtUs } = saved;
       this.#highestEpoch = grant.epoch;
-      onSigned?.(grant.issuedAtUs);
-      const leftUs = leaseLeftUs(grant.leaseS, saved.receivedAtUs, clock.wallUs());
+      const leftUs = leaseLeftUs(grant.leaseS, receivedAtUs, clock.wallUs());
       if (leftUs === 0)
         log.warn('the lease of the saved grant ran out, or the clock cannot be trusted');
       const leaseEndMonoUs = leftUs === 0 ? 0 : clock.monoUs() + leftUs;
@@ -305,45 +266,42 @@ export class Gate {
   }
 
   #leaseLeftMs(): number {
-    if (this.#permit === null || this.#state === null) return LONGEST_SLEEP_MS;
+    if (this.#isCapOn() || this.#state === null) return LONGEST_SLEEP_MS;
     const leftUs = this.#state.leaseEndMonoUs - this.#deps.clock.monoUs();
     return Math.max(1, Math.min(LONGEST_SLEEP_MS, Math.ceil(leftUs / 1000)));
   }
 
-  /** Brings the permit in line with the state and the lease; revokes before it gives. */
+  /** Brings the permit in line with the state and the lease. */
   #settle(): void {
     const isInForce = this.#isInForce();
-    const since = isInForce ? (this.#state?.since ?? NOTHING) : NOTHING;
-    const ended = this.#issued.filter((issued) => !isCovered(issued, since));
-    if (ended.length === 0 && isCurrent(this.#permit, since)) return;
-    const before = this.#permit;
-    this.#issued = this.#issued.filter((issued) => isCovered(issued, since));
-    this.#permit = null;
-    for (const { controller } of ended) controller.abort();
-    // A listener of the abort may have asked for the permit already.
-    this.#permit ??= this.#give(since);
-    const { log } = this.#deps;
-    if (before !== null && this.#permit === null)
-      log.info({ cap: 'on', reason: this.#whyOn(isInForce) }, 'the lens cap is on');
-    else if (this.#permit !== null)
-      log.info(
-        { cap: 'off', epoch: this.#permit.epoch, audio: this.#permit.audio },
-        'the lens cap is off',
-      );
+    const since = (isInForce && this.#state?.since) || NOTHING;
+    const epoch = this.#state?.grant.epoch ?? 0;
+    const wasOn = this.#isCapOn();
+    // Both, and whatever is revoked before anybody is told.
+    const changed = [this.#stills.settle(epoch, since), this.#permits.settle(epoch, since)];
+    if (!changed.includes(true)) return;
+    this.#tell(wasOn, isInForce);
     this.#notify();
+  }
+
+  #isCapOn(): boolean {
+    return this.#permits.current === null && this.#stills.current === null;
+  }
+
+  #tell(wasOn: boolean, isInForce: boolean): void {
+    const { log } = this.#deps;
+    const permit = this.#permits.current ?? this.#stills.current;
+    if (permit !== null) {
+      const { epoch, audio } = permit;
+      const isForStills = this.#permits.current === null;
+      log.info({ cap: 'off', epoch, audio, isForStills }, 'the lens cap is off');
+    } else if (!wasOn)
+      log.info({ cap: 'on', reason: this.#whyOn(isInForce) }, 'the lens cap is on');
   }
 
   #whyOn(isInForce: boolean): string {
     if (this.#isClosed) return 'the ownership has ended';
     return isInForce ? 'withdrawn' : 'the lease ran out';
-  }
-
-  #give(since: GrantedSince): Permit | null {
-    if (this.#state === null) return null;
-    const issued = issue(this.#state.grant.epoch, since);
-    if (issued === null) return null;
-    this.#issued = [...this.#issued, issued];
-    return issued.permit;
   }
 
   #notify(): void {

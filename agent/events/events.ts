@@ -9,6 +9,8 @@ import type { MediaTime } from '../clock.ts';
 import type { Gate } from '../consent/gate.ts';
 import { coverOfEvent, type Spool } from '../spool/spool.ts';
 
+/** Of an end that nobody saw. */
+const LEFT_OPEN = 'it lasted until then at least: the camera broke off';
 /** Strongest that a message can carry. */
 const MAX_PEAK = 200;
 
@@ -81,6 +83,13 @@ export class Events {
     if (event === null) return null;
     this.#tell(event);
     return event.eventId;
+  }
+
+  /** What an earlier run told the begin of, and could not end: it lasted until then, if not longer. */
+  leftOpen(begun: Event, untilMonoUs: number): void {
+    if (!this.#deps.gate.mayKeep(coverOfEvent(begun))) return;
+    const durationUs = Math.max(1, untilMonoUs - begun.startMonoUs);
+    this.#tell({ ...begun, lasts: false, durationUs, detail: LEFT_OPEN });
   }
 
   #made(kind: EventKind, { monoUs, peak = 0, detail = '', code = null }: Told): Event | null {

@@ -11,10 +11,12 @@ export const LAST_PICTURES = 'last-pictures';
 export const CONFIGURATION = 'configuration';
 /** There while an agent runs, so that the next one knows that it did not end in order. */
 export const RUNNING = 'running';
+/** What lasts, so that the next run can tell what a crash left open. */
+export const LASTING = 'lasting';
 /** Folder of what the agent noted about itself. */
 export const JOURNAL = 'journal';
 const INSTANCE = 'instance';
-const KEPT = ['grant', LAST_PICTURES, CONFIGURATION, RUNNING];
+const KEPT = ['grant', LAST_PICTURES, CONFIGURATION, RUNNING, LASTING];
 const OF_AN_OWNERSHIP = KEPT.flatMap((name) => [name, `${name}.new`]);
 
 /** @throws STORE_FAILED. */

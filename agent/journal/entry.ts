@@ -18,9 +18,19 @@ export function entryText({ number, epoch, atMs, dropped, line }: Entry): string
   return line === '' ? `${head}}` : `${head},"line":${line}}`;
 }
 
-/** Up to where everything was sent, or need not be. */
-export function sentText(number: number): string {
-  return `{"sent":${number}}`;
+/**
+ * What is written to a file at once. Up to where all was sent is said before and behind, and where a bundle
+ * ends that was given out: a bundle of what is read again ends there as well, so that it is the same one.
+ */
+export function writtenText(
+  entries: readonly Entry[],
+  { sent, given }: { readonly sent: number; readonly given: number },
+): string {
+  const mark = `{"sent":${sent}}`;
+  const under = entries.filter(({ number }) => number <= given).map(entryText);
+  const after = entries.filter(({ number }) => number > given).map(entryText);
+  const cut = under.length > 0 && after.length > 0 ? [mark] : [];
+  return `${[mark, ...under, ...cut, ...after, mark].join('\n')}\n`;
 }
 
 /** Of a line of a file; null for what was cut or damaged. */

@@ -1,10 +1,10 @@
 // The fields of a log line that may leave the device, and what each may hold. INVARIANT: a field that
 // is not in the table stays on the device, and so does a value of another kind than the table says.
 import { constants } from 'node:os';
-import { isErrorCode } from '../../proto/errors.ts';
 import { SCOPES } from '../../proto/scopes.ts';
 import { DOWN_NOUNS, UP_NOUNS } from '../../proto/topics.ts';
-import type { Scrubber } from './scrub.ts';
+import { isCode, type Scrubber } from './scrub.ts';
+import { isJoined, isWord } from './words.ts';
 
 export type Value = string | number | boolean | readonly string[];
 /** What may pass of a value; undefined for nothing. */
@@ -25,6 +25,10 @@ function shaped(pattern: RegExp): Kind {
   return (value) => (typeof value === 'string' && pattern.test(value) ? value : undefined);
 }
 
+/** A word, or a few joined as in `lens_cap`. */
+const words: Kind = (value) =>
+  typeof value === 'string' && (isWord(value) || isJoined(value, /[-_]/)) ? value : undefined;
+
 function listOf(kind: Kind): Kind {
   return (value, scrubber) => {
     if (!Array.isArray(value)) return undefined;
@@ -36,13 +40,12 @@ function listOf(kind: Kind): Kind {
   };
 }
 
-const code: Kind = (value) =>
-  typeof value === 'string' && (isErrorCode(value) || value in constants.errno) ? value : undefined;
+const code: Kind = (value) => (typeof value === 'string' && isCode(value) ? value : undefined);
 const id = shaped(/^(?:[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})$/);
 const scopes = listOf(oneOf(...SCOPES));
 
 const KINDS: Readonly<Record<string, Kind>> = {
-  part: shaped(/^[a-z]{1,16}(?:-[a-z]{1,16})?$/),
+  part: words,
   deviceId: shaped(/^cam-[a-z2-7]{16}$/),
   version: shaped(/^\d{1,4}\.\d{1,4}\.\d{1,4}(?:-[a-z]{1,8}(?:\.\d{1,3})?)?$/),
   msg: text,
@@ -59,7 +62,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   cap: oneOf('on', 'off'),
   noun: oneOf(...UP_NOUNS, ...DOWN_NOUNS),
   lane: oneOf('now', 'waited', 'live', 'backlog', 'errand'),
-  state: shaped(/^[a-z]{1,16}(?:[_-][a-z]{1,16}){0,2}$/),
+  state: words,
   streamId: id,
   gapId: id,
   eventId: id,

@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { type Entry, readText } from './entry.ts';
 
 const NAME = /^(\d{15})\.ndjson$/;
+const EPOCH = /^\{"number":\d+,"epoch":(\d+),/;
 const OWNER = 'owner';
 /** Files at the bound: so much of it goes at a time. */
 const FILES = 8;
@@ -95,10 +96,11 @@ export class JournalFolder {
       this.#isCut = true;
       for (let at = 0; at < content.length; ) at += writeSync(fd, content, at);
       if (isDurable) fsyncSync(fd);
-      file.bytes += content.length;
       this.#isCut = false;
     } finally {
       closeSync(fd);
+      // Also what a write left that failed half-way counts.
+      file.bytes = bytesOf(file.path);
     }
   }
 
@@ -117,11 +119,20 @@ export class JournalFolder {
     return lost;
   }
 
-  /** Entries above a number, in order, of one file; none when there are no more. */
+  /** Removes each file in which an entry of such an epoch lies. @throws Error of the system. */
+  remove(isStale: (epoch: number) => boolean): void {
+    this.#files = this.#files.filter(({ path }) => {
+      if (!epochsOf(path).some(isStale)) return true;
+      rmSync(path, { force: true });
+      return false;
+    });
+  }
+
+  /** Entries above a number, in order, up to where it was said what was sent; none when there are no more. */
   after(number: number): Entry[] {
     const from = this.#files.findLastIndex(({ first }) => first <= number + 1);
     for (const { path } of this.#files.slice(Math.max(0, from))) {
-      const entries = entriesOf(path).filter((entry) => entry.number > number);
+      const entries = stretchOf(path, number);
       if (entries.length > 0) return entries;
     }
     return [];
@@ -152,15 +163,32 @@ export class JournalFolder {
   }
 }
 
-/** What a write that failed half-way left is there twice; it counts once. */
+/** All entries. What a write that failed half-way left is there twice; it counts once. */
 function entriesOf(path: string): Entry[] {
-  let last = 0;
-  return linesOf(path).flatMap((text) => {
+  return stretchOf(path, 0, () => false);
+}
+
+/** Entries above a number up to the next word about what was sent. */
+function stretchOf(path: string, number: number, isEnd = isSome): Entry[] {
+  const stretch: Entry[] = [];
+  for (const text of linesOf(path)) {
     const read = readText(text);
-    if (read === null || 'sent' in read || read.number <= last) return [];
-    last = read.number;
-    return [read];
-  });
+    if (read === null) continue;
+    if ('sent' in read) {
+      if (isEnd(stretch)) break;
+    } else if (read.number > (stretch.at(-1)?.number ?? number)) stretch.push(read);
+  }
+  return stretch;
+}
+
+function isSome(entries: readonly Entry[]): boolean {
+  return entries.length > 0;
+}
+
+/** Read off without opening the lines. */
+function epochsOf(path: string): number[] {
+  const epochs = linesOf(path).map((text) => EPOCH.exec(text)?.[1] ?? '0');
+  return [...new Set(epochs)].map(Number);
 }
 
 /** A file that cannot be read holds nothing. */

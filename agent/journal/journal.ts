@@ -1,23 +1,25 @@
 // The journal: what the device notes about itself, fit to leave it. It takes each line of the log once,
-// as it is written, and keeps it in memory until a minute has passed or 64 KiB lie there, then in files.
+// as it is written, and keeps it in memory until five minutes have passed or 64 KiB lie there, then in files.
 // INVARIANTS: each entry bears the consent under which it was written; nothing here throws at who logs;
 // memory and files are bounded, and what is lost while there is consent is counted.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAX_BATCH_BYTES } from '../../proto/log-batch.ts';
 import type { Settings } from '../../proto/settings.ts';
-import type { Gate } from '../consent/gate.ts';
+import type { Captured, Gate } from '../consent/gate.ts';
 import { codeOf } from '../durable-file.ts';
-import { type Entry, entryText, sentText } from './entry.ts';
+import { type Bundle, bundleOf, loggedUnder } from './bundle.ts';
+import { type Entry, writtenText } from './entry.ts';
 import { JournalFolder } from './folder.ts';
 import { LineBudget } from './line-budget.ts';
 import { type LogRecord, recordOf } from './record.ts';
 import { Scrubber } from './scrub.ts';
 import type { Secrets } from './secrets.ts';
+import { Unwritten } from './unwritten.ts';
 
 export type LogSettings = Settings['log'];
 
 const FLUSH_BYTES = 64 * 1024;
-const FLUSH_MS = 60_000;
+/** A write costs the flash some 16 KiB, however short: 0.2 MB an hour at a line now and then. */
+const FLUSH_MS = 300_000;
 /** A storm of errors must not wear out the flash. */
 const URGENT_FLUSH_MS = 15_000;
 const MAX_MEMORY_BYTES = 1 << 20;
@@ -35,15 +37,9 @@ export interface JournalDeps {
 /** Whose consent counts. */
 export interface JournalOwner {
   readonly deviceId: string;
-  readonly gate: Pick<Gate, 'grantOf'>;
-}
-
-/** What goes together to the server: entries of one epoch. */
-export interface Bundle {
-  readonly epoch: number;
-  readonly entries: readonly Entry[];
-  /** Number of its last entry. */
-  readonly last: number;
+  readonly gate: Pick<Gate, 'grantOf' | 'mayKeep'>;
+  /** What may not be read in any line. Absent: nothing but what is known. */
+  readonly secrets?: readonly string[];
 }
 
 export class Journal {
@@ -55,10 +51,10 @@ export class Journal {
   #owner: JournalOwner | null = null;
   #deviceId: string | null = null;
   #isOpen = false;
-  /** Not in a file yet, in order. */
-  #buffer: Entry[] = [];
-  #bufferBytes = 0;
+  readonly #unwritten = new Unwritten();
   #next = 1;
+  /** Up to where the last bundle goes that was given out; whoever has it sends it. */
+  #given = 0;
   /** Up to where everything was sent or need not be; as it is, and as the files say. */
   #sent = 0;
   #notedSent = 0;
@@ -105,7 +101,26 @@ export class Journal {
     if (this.#deviceId !== null && this.#deviceId !== owner.deviceId) this.#forget();
     this.#deviceId = owner.deviceId;
     this.#owner = owner;
+    this.#deps.secrets.add(...(owner.secrets ?? []));
     this.#open();
+  }
+
+  /**
+   * Erases what was written under a consent that has ended, each file in which something of it lies as a
+   * whole; lines of a time without consent were never to be sent and may stay. Returns whether it is gone.
+   */
+  retain(mayKeep: (item: Captured) => boolean): boolean {
+    const isStale = (epoch: number): boolean => epoch > 0 && !mayKeep(loggedUnder(epoch));
+    if (isStale(this.#dropped.epoch)) this.#dropped = { count: 0, epoch: 0 };
+    this.#unwritten.keep(({ epoch }) => !isStale(epoch));
+    try {
+      if (this.#isOpen) this.#folder.remove(isStale);
+      // Before it is attached nobody knows whose it is; what is there then is looked at when it is opened.
+      return this.#isOpen || this.#owner === null || this.#folder.isGone;
+    } catch (error) {
+      this.#fails(error);
+      return false;
+    }
   }
 
   /** From now on there is nobody whose consent would count, and nothing goes into files. */
@@ -116,7 +131,7 @@ export class Journal {
     this.#isOpen = false;
   }
 
-  /** Writes what waits every minute, until aborted. */
+  /** Writes what waits from time to time, until aborted. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await sleep(FLUSH_MS, undefined, { signal }).catch(() => undefined);
@@ -131,7 +146,11 @@ export class Journal {
       const waiting = this.#waiting();
       if (waiting.length === 0) return null;
       const from = waiting.findIndex(({ epoch }) => epoch > 0 && mayKeep(epoch));
-      if (from >= 0) return bundleOf(waiting.slice(from));
+      if (from >= 0) {
+        const bundle = bundleOf(waiting.slice(from));
+        this.#given = bundle.last;
+        return bundle;
+      }
       this.sent(waiting.at(-1)?.number ?? this.#sent);
     }
   }
@@ -143,42 +162,38 @@ export class Journal {
 
   /** Writes what waits to the files; `isDurable`: and to the flash itself. Never throws. */
   flush(isDurable = false): void {
+    this.#flushedAtMs = this.#deps.nowMs();
     if (!this.#isOpen) this.#open();
     if (this.#isOpen && this.#folder.isGone) this.#forget();
-    const isNews = this.#buffer.length > 0 || this.#sent > this.#notedSent;
+    const isNews = this.#unwritten.first !== undefined || this.#sent > this.#notedSent;
     if (this.#isOpen && isNews) this.#tryToWrite(isDurable);
-    this.#bound();
+    // Where nothing can be written, the oldest go.
+    this.#lose(this.#unwritten.bound(this.#isFailing ? MAX_MEMORY_BYTES : FLUSH_BYTES));
   }
 
   #tryToWrite(isDurable: boolean): void {
-    this.#flushedAtMs = this.#deps.nowMs();
+    const { maxBytes } = this.#settings();
     try {
-      this.#write(isDurable);
+      const { entries, first = this.#next } = this.#unwritten;
+      const text = writtenText(entries, { sent: this.#sent, given: this.#given });
+      this.#folder.append(first, text, isDurable, maxBytes);
       this.#isFailing = false;
+      this.#notedSent = this.#sent;
+      this.#unwritten.clear();
+      this.#lose(this.#folder.rotate(maxBytes));
     } catch (error) {
       this.#fails(error);
     }
   }
 
-  #write(isDurable: boolean): void {
-    const { maxBytes } = this.#settings();
-    const [first] = this.#buffer;
-    const lines = [...this.#buffer.map(entryText), sentText(this.#sent)];
-    this.#folder.append(first?.number ?? this.#next, `${lines.join('\n')}\n`, isDurable, maxBytes);
-    this.#notedSent = this.#sent;
-    this.#buffer = [];
-    this.#bufferBytes = 0;
-    this.#lose(this.#folder.rotate(maxBytes));
-  }
-
   /** Entries that are not sent, from the files first, since those are older. */
   #waiting(): readonly Entry[] {
-    const first = this.#buffer[0]?.number ?? this.#next;
+    const first = this.#unwritten.first ?? this.#next;
     if (this.#isOpen && this.#sent + 1 < first) {
       const entries = this.#folder.after(this.#sent).filter(({ number }) => number < first);
       if (entries.length > 0) return entries;
     }
-    return this.#buffer.filter(({ number }) => number > this.#sent);
+    return this.#unwritten.entries.filter(({ number }) => number > this.#sent);
   }
 
   #note(epoch: number, record: LogRecord | null): void {
@@ -193,13 +208,12 @@ export class Journal {
   }
 
   #put(entry: Omit<Entry, 'number'>): void {
-    this.#buffer.push({ number: this.#next, ...entry });
+    this.#unwritten.push({ number: this.#next, ...entry });
     this.#next += 1;
-    this.#bufferBytes += entry.line.length + 64;
-    if (this.#bufferBytes < FLUSH_BYTES) return;
+    if (this.#unwritten.bytes < FLUSH_BYTES) return;
     const isDue = !this.#isFailing || this.#deps.nowMs() - this.#flushedAtMs > URGENT_FLUSH_MS;
     if (isDue) this.flush();
-    else this.#bound();
+    else this.#lose(this.#unwritten.bound(MAX_MEMORY_BYTES));
     this.#onUrgent();
   }
 
@@ -224,35 +238,28 @@ export class Journal {
     if (count > 0) this.#put({ epoch, atMs: Date.now(), dropped: count, line: '' });
   }
 
-  /** Counts what went unsent, by rotation or for want of memory. */
+  /** Counts what went unsent, by rotation or for want of memory. What was given out is not lost. */
   #lose(entries: readonly Entry[]): void {
+    const safe = Math.max(this.#sent, this.#given);
     for (const { number, epoch, dropped } of entries)
-      if (number > this.#sent) this.#drop(Math.max(1, dropped), epoch);
-  }
-
-  /** Where nothing can be written, the oldest go. */
-  #bound(): void {
-    const limit = this.#isFailing ? MAX_MEMORY_BYTES : FLUSH_BYTES;
-    if (this.#bufferBytes <= limit) return;
-    let count = 0;
-    while (this.#bufferBytes > limit / 2 && count < this.#buffer.length) {
-      this.#bufferBytes -= (this.#buffer[count]?.line.length ?? 0) + 64;
-      count += 1;
-    }
-    this.#lose(this.#buffer.splice(0, count));
+      if (number > safe) this.#drop(Math.max(1, dropped), epoch);
   }
 
   #open(): void {
     if (this.#owner === null || (this.#isOpen && !this.#folder.isGone)) return;
+    const { deviceId, gate } = this.#owner;
     try {
-      const { last, sent } = this.#folder.open(this.#owner.deviceId);
+      const { last, sent } = this.#folder.open(deviceId);
       this.#isOpen = true;
-      const behind = Math.max(last, sent);
+      this.#unwritten.keep(({ number }) => number > this.#sent);
       // What was written before the files were looked at comes after what they hold.
-      this.#buffer = this.#buffer.map((entry) => ({ ...entry, number: entry.number + behind }));
-      this.#next += behind;
+      const shift = Math.max(0, Math.max(last, sent) + 1 - (this.#unwritten.first ?? this.#next));
+      this.#unwritten.shift(shift);
+      this.#next += shift;
       this.#sent = sent;
       this.#notedSent = sent;
+      this.#given = 0;
+      this.retain((item) => gate.mayKeep(item));
     } catch (error) {
       this.#fails(error);
     }
@@ -260,8 +267,7 @@ export class Journal {
 
   /** Nothing of one owner is left for the next one. */
   #forget(): void {
-    this.#buffer = [];
-    this.#bufferBytes = 0;
+    this.#unwritten.clear();
     this.#dropped = { count: 0, epoch: 0 };
     this.#sent = this.#next - 1;
     this.#isOpen = false;
@@ -271,21 +277,10 @@ export class Journal {
   #fails(error: unknown): void {
     if (this.#isFailing) return;
     this.#isFailing = true;
-    const said = { time: new Date().toISOString(), level: 'warn', part: 'journal' };
+    const atMs = Date.now();
+    const said = { time: new Date(atMs).toISOString(), level: 'warn', part: 'journal' };
     const code = String(codeOf(error) ?? 'BUG');
     const line = JSON.stringify({ ...said, code, msg: 'the log cannot be written to files' });
-    this.#put({ epoch: this.#epoch(), atMs: Date.now(), dropped: 0, line });
+    this.#put({ epoch: this.#epoch(), atMs, dropped: 0, line });
   }
-}
-
-/** As many of one epoch, in a row, as fit. */
-function bundleOf(waiting: readonly Entry[]): Bundle {
-  const epoch = waiting[0]?.epoch ?? 0;
-  let bytes = 0;
-  const end = waiting.findIndex((entry, position) => {
-    bytes += Buffer.byteLength(entry.line) + 1;
-    return entry.epoch !== epoch || (position > 0 && bytes > MAX_BATCH_BYTES);
-  });
-  const entries = end === -1 ? waiting : waiting.slice(0, end);
-  return { epoch, entries, last: entries.at(-1)?.number ?? 0 };
 }

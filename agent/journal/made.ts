@@ -12,12 +12,9 @@ export interface Made extends LeveledLog {
 
 /** Nothing is written to files before it is attached to a device. */
 export function makeJournal(config: AgentConfig): Made {
-  const { stateDir, identity, factory, source, log } = config;
+  const { stateDir, log } = config;
   const secrets = new Secrets();
-  if (source.type === 'rtsp' && source.credentialsFile !== null)
-    secrets.add(...secretsOfFile(source.credentialsFile));
-  for (const path of [identity, ...(factory === null ? [] : [factory])])
-    secrets.add(...secretsOfJson(path));
+  secrets.add(...secretsOf(config));
   const journal = new Journal({
     folder: join(stateDir, JOURNAL),
     secrets,
@@ -25,4 +22,18 @@ export function makeJournal(config: AgentConfig): Made {
     nowMs: () => performance.now(),
   });
   return { journal, ...makeLog(log.level, journal) };
+}
+
+/** What the files that a configuration names keep secret now. */
+export function secretsOf({
+  identity,
+  factory,
+  source,
+}: Pick<AgentConfig, 'identity' | 'factory' | 'source'>): string[] {
+  const files = [identity, ...(factory === null ? [] : [factory])];
+  const credentials = source.type === 'rtsp' ? source.credentialsFile : null;
+  return [
+    ...(credentials === null ? [] : secretsOfFile(credentials)),
+    ...files.flatMap(secretsOfJson),
+  ];
 }

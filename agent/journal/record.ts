@@ -1,10 +1,10 @@
 // From a line as pino writes it to the record that may leave the device.
 // INVARIANT: a record is made anew from what the table lets pass; nothing of the line is passed on as it is.
 import { join } from 'node:path';
-import { isErrorCode } from '../../proto/errors.ts';
 import { MAX_LOG_LINE_BYTES } from '../../proto/log-batch.ts';
 import { FIELDS } from './fields.ts';
-import type { Scrubber } from './scrub.ts';
+import { isCode, type Scrubber } from './scrub.ts';
+import { isWord } from './words.ts';
 
 const LEVELS: ReadonlyMap<unknown, Level> = new Map([
   [10, 'trace'],
@@ -20,6 +20,8 @@ export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 const ROOT = join(import.meta.dirname, '..', '..');
 const OURS = /^(?:agent|proto)\/[a-z0-9/.-]{1,100}\.(?:ts|js|mjs):\d{1,6}$/;
 const MAX_FRAMES = 8;
+/** Longer ones are none of ours, and would take time to look at. */
+const MAX_FRAME = 400;
 const MAX_CAUSES = 2;
 
 export interface LogRecord {
@@ -50,7 +52,7 @@ export function recordOf(line: string, scrubber: Scrubber): LogRecord | null {
 /** Texts are bounded one by one; what is too long all the same keeps its message alone. */
 function fitting(record: Fields): string {
   const text = JSON.stringify(record);
-  if (text.length <= MAX_LOG_LINE_BYTES) return text;
+  if (Buffer.byteLength(text) <= MAX_LOG_LINE_BYTES) return text;
   const { time, level, part, msg, code } = record;
   return JSON.stringify({ time, level, part, msg, code });
 }
@@ -58,17 +60,17 @@ function fitting(record: Fields): string {
 function errorOf(error: Fields, scrubber: Scrubber, depth: number): Fields {
   const { type, code, message, stack, cause } = error;
   return {
-    ...(typeof type === 'string' && /^[A-Z][A-Za-z]{0,30}Error$|^Error$/.test(type) && { type }),
-    ...(typeof code === 'string' && /^(?:ERR_)?[A-Z_]{2,40}$/.test(code) && knownCode(code)),
+    ...(typeof type === 'string' && isTypeName(type) && { type }),
+    ...(typeof code === 'string' && isCode(code) && { code }),
     ...(typeof message === 'string' && { message: scrubber.scrub(message) }),
     ...(typeof stack === 'string' && { at: framesOf(stack) }),
     ...(isFields(cause) && depth > 0 && { cause: errorOf(cause, scrubber, depth - 1) }),
   };
 }
 
-/** Codes of our own, of the system, of Node. */
-function knownCode(code: string): { code: string } | false {
-  return (isErrorCode(code) || /^E[A-Z]{2,14}$|^ERR_/.test(code)) && { code };
+/** Words of the vocabulary written as one, e.g. `TypeError`. */
+function isTypeName(type: string): boolean {
+  return type.length <= 40 && type.split(/(?=[A-Z])/).every(isWord);
 }
 
 /** Places in our own files, the innermost first. */
@@ -77,6 +79,7 @@ function framesOf(stack: string): string[] {
     .slice(0, 16_384)
     .split('\n')
     .flatMap((line) => {
+      if (line.length > MAX_FRAME) return [];
       const [, place = ''] =
         /^ {4}at (?:.* )?\(?(?:file:\/\/)?(\/[^()]*?:\d+):\d+\)?$/.exec(line) ?? [];
       const own = place.startsWith(`${ROOT}/`) ? place.slice(ROOT.length + 1) : '';

@@ -1,10 +1,13 @@
-// Makes a text of the log fit to leave the device. It goes by what may pass, not by what may not: plain
-// words, small numbers, names of our own codes. Whatever has another shape (addresses, paths, keys,
-// serial numbers, names of hosts) is hidden without asking what it is.
-// INVARIANT: no control or direction character, and nothing in quotation marks, is in what comes out.
+// Makes a text of the log fit to leave the device. It goes by what may pass, not by what may not: words
+// of the vocabulary, small numbers, names of our own codes. Whatever else there is (addresses, paths,
+// keys, names of people, hosts and networks) is hidden without asking what it is.
+// INVARIANTS: no control or direction character, and nothing in quotation marks, is in what comes out;
+// the time it takes grows with the length of the text, whatever is in it.
 import { constants } from 'node:os';
 import { ERRORS } from '../../proto/errors.ts';
+import { harmless } from '../../proto/harmless.ts';
 import { HIDDEN, type Secrets } from './secrets.ts';
+import { isJoined, isWord } from './words.ts';
 
 const MAX_TEXT = 500;
 /** More is not even looked at. */
@@ -15,50 +18,66 @@ const NAMES: ReadonlySet<string> = new Set([
   ...Object.keys(ERRORS),
   ...Object.keys(constants.errno),
   ...Object.keys(constants.signals),
+  ...['ENOTFOUND', 'EAI_AGAIN', 'EOF'],
   ...['TLS', 'MQTT', 'RTSP', 'RTP', 'TCP', 'UDP', 'HTTP', 'DNS', 'GStreamer', 'GPIO', 'LED', 'USB'],
-  ...['CPU', 'CSI', 'CA', 'CSR', 'OK', 'IO', 'JSON', 'JPEG', 'MJPEG', 'AAC', 'AVC', 'PTS', 'DTS'],
+  ...[
+    'SHA-256',
+    'CPU',
+    'CSI',
+    'CA',
+    'CSR',
+    'OK',
+    'IO',
+    'JSON',
+    'JPEG',
+    'MJPEG',
+    'AAC',
+    'AVC',
+    'PTS',
+    'DTS',
+  ],
   ...['H.264', 'h264', 'fMP4', 'MP4', 'PUBACK', 'QR', 'ENOSPC', 'WAL', 'I/O', 'DST', 'UTC', 'IPC'],
   ...['GLib', 'GObject', 'GST', 'Node', 'OOM', 'SIGSEGV', 'SIGABRT', 'null', 'NULL', 'NaN'],
 ]);
 /** Elements of a pipeline, each with the number that GStreamer gives it. */
 const ELEMENT =
   /^(?:v4l2src|v4l2h264enc|rtspsrc|libcamerasrc|filesrc|videotestsrc|audiotestsrc|alsasrc|pulsesrc|x264enc|openh264enc|vah264enc|v4l2convert|videoconvert|videoscale|videorate|videoflip|h264parse|aacparse|fdkaacenc|avenc_aac|voaacenc|mp4mux|isofmp4mux|decodebin|parsebin|jpegdec|jpegenc|avdec_h264|appsink|fdsink|multiqueue|queue|tee|capsfilter|level|volume|identity|rtph264depay|rtpmp4gdepay)\d{0,3}$/;
-const WORD = /^[A-Za-z]?[a-z]{0,15}(?:['’][a-z]{1,2})?$/;
-const JOINED = /^[A-Za-z]?[a-z]{1,11}(?:-[a-z]{1,12}){1,2}$/;
-const NO_WORD = /^[a-f]{6,}$|^[^aeiouyAEIOUY]{6,}$/;
+/** Longer ones only with a unit: without, it may be the number of anything. */
 const NUMBER =
-  /^[-+]?\d{1,6}(?:[.,]\d{1,3})?(?:%|ms|s|us|min|h|d|fps|k?Hz|[kK]bps|[KMG]iB|[kMG]?B|px)?$/;
+  /^[-+]?(?:\d{1,4}(?:[.,]\d{1,3})?|\d{1,6}(?:[.,]\d{1,3})?(?:%|ms|s|us|min|h|d|fps|k?Hz|[kK]bps|[KMG]iB|[kMG]?B|px))$/;
 const SIZE = /^\d{1,4}x\d{1,4}$/;
 const SIGNS = /^[-–—…|+*=<>&%/.:]{1,3}$/;
 const ESCAPE = /^\\(?:x[0-9a-f]{2}|u\{[0-9a-f]+\})$/;
 
-const PEM = /-----BEGIN [\s\S]*?(?:-----END [^-]*-----|$)/g;
 const QUOTED = /"[^"]*(?:"|$)|`[^`]*(?:`|$)|(?<![A-Za-z0-9])'[^']*(?:'|$)|[“«][^”»]*(?:[”»]|$)/g;
 /** Setup codes and their like: groups of five, as people type them. */
 const CODE_GROUPS = /\b(?:[0-9A-Za-z]{4,5}[- ]){3,}[0-9A-Za-z]{1,5}\b/g;
-const SECRET_WORD =
-  '(?:[\\w-]*(?:passw(?:or)?d|passphrase|passcode|pwd|token|secret|psk|ssid|credentials?|bearer|authorization)s?|(?:\\w+[_-])?(?:pass|keys?|pin|user|username|login|serial|code)(?:[_-]\\w+)?)';
-const ASSIGNED = new RegExp(`\\b(${SECRET_WORD})(\\s*[:=]+\\s*)[^,;\\n]+`, 'gi');
-const SPOKEN =
-  /\b([\w-]*(?:passw(?:or)?d|passphrase|passcode|pwd|token|secret|psk|ssid|bearer|pin|keys?|serial)s?(?:\s+(?:is|was|of|for|number))?\s+)(?!\[hidden\])(\S+)/gi;
+/** Bytes as programs print them, numbers of telephones and cards: three or more short ones in a row. */
+const NUMBER_ROW =
+  /(?<![\w.])(?:0x)?[0-9a-f]{1,4}(?:[\s,;:/-]{1,3}(?:0x)?[0-9a-f]{1,4}){2,}(?![\w.])/gi;
+const TELLING =
+  '(?:passw(?:or)?d|passphrase|passcode|pwd|token|secret|psk|ssid|credential|bearer|authorization)s?';
+const KEYED =
+  '\\b(?:\\w{1,24}[_-])?(?:pass|keys?|pin|user|username|login|serial|code)(?:[_-]\\w{1,24})?';
+const ASSIGNED = new RegExp(`((?:${TELLING}|${KEYED})\\s{0,4}[:=]+\\s*)[^,;\\n]+`, 'gi');
+const SPOKEN = new RegExp(
+  `((?:${TELLING}|\\b(?:pin|keys?|serial|code))(?:\\s+(?:is|was|of|for|number))?\\s+)(?!\\[hidden\\])(\\S+)`,
+  'gi',
+);
 /** What may well follow such a word without being one. */
 const HARMLESS = new Set(
-  'a an and are at be been before by can cannot could file files for from had has have in into is it its may must no not of on or pair that the there this to under was were which will with without wrong missing refused damaged valid invalid needed absent'.split(
+  'a an and are at be been before by can cannot could file files for from had has have in into is it its may must no not of on or pair that the there this to tried under used was were which will with without wrong missing refused damaged valid invalid needed absent'.split(
     ' ',
   ),
 );
-const MARGINS = /^([([{<]*)(.*?)([)\]}>,;!?]*[.:…]?[)\]}]*)$/s;
+const OPENING = '([{<';
+const CLOSING = ')]}>,;!?.:…';
 const HIDDEN_RUN = /\[hidden\](?:[\s,;:.=/@-]*\[hidden\])+/g;
 
-/** Control and direction characters as text, e.g. `\x1b`. */
-export function harmless(text: string): string {
-  return text.replace(/\p{Cc}|\p{Cf}|\p{Zl}|\p{Zp}|\p{Cs}/gu, escaped);
-}
-
-function escaped(character: string): string {
-  const code = character.codePointAt(0) ?? 0;
-  const digits = code.toString(16);
-  return code < 0x100 ? `\\x${digits.padStart(2, '0')}` : `\\u{${digits}}`;
+/** Codes of our own, of the system, of Node: `STORE_FULL`, `EACCES`, `ERR_INVALID_ARG_TYPE`. */
+export function isCode(text: string): boolean {
+  const isJoinedUp = text.startsWith('ERR_') && text === text.toUpperCase();
+  return NAMES.has(text) || (isJoinedUp && isJoined(text.toLowerCase(), '_'));
 }
 
 /** Scrubs texts, and keeps what it made of the last few: most are the same ones again. */
@@ -85,10 +104,10 @@ export class Scrubber {
 
 function scrubbedBy(text: string, secrets: Secrets): string {
   const judged = bounded(secrets.hide(text))
-    .replace(PEM, HIDDEN)
     .replace(QUOTED, HIDDEN)
     .replace(CODE_GROUPS, withoutCode)
-    .replace(ASSIGNED, `$1$2${HIDDEN}`)
+    .replace(NUMBER_ROW, (row) => (/\d/.test(row) ? HIDDEN : row))
+    .replace(ASSIGNED, `$1${HIDDEN}`)
     .replace(SPOKEN, (whole, before: string, word: string) =>
       HARMLESS.has(word.toLowerCase().replace(/[.,;:!?]+$/, '')) ? whole : before + HIDDEN,
     );
@@ -102,10 +121,9 @@ function scrubbedBy(text: string, secrets: Secrets): string {
   return scrubbed.length <= MAX_TEXT ? scrubbed : `${scrubbed.slice(0, MAX_TEXT - 1)}…`;
 }
 
-/** Four words of five letters in a row are no code, but cost less than one that is overlooked. */
+/** Words of four or five letters in a row may well be words. */
 function withoutCode(found: string): string {
-  const isProse = /^[A-Za-z]?[a-z]+(?: [a-z]+)+$/.test(found) && /[aeiou]/.test(found);
-  return isProse && found.split(' ').every((word) => /[aeiou]/i.test(word)) ? found : HIDDEN;
+  return found.split(' ').every(isWord) ? found : HIDDEN;
 }
 
 /** Cut where a word ends, since half of something is not known for what it is. */
@@ -120,13 +138,21 @@ function passed(token: string): string {
   const shown = harmless(token);
   if (ESCAPE.test(shown)) return shown;
   if (token === HIDDEN) return token;
-  const [, before = '', core = '', after = ''] = MARGINS.exec(token) ?? ['', '', token, ''];
+  const { before, core, after } = bare(token);
   if (mayPass(core)) return token;
-  return `${before.includes('(') ? '(' : ''}${HIDDEN}${after.replace(/[^)\]}>,;!?.:]/g, '')}`;
+  return `${before.includes('(') ? '(' : ''}${HIDDEN}${after.replace('…', '')}`;
+}
+
+/** A word without the signs before and behind it. */
+function bare(token: string): { before: string; core: string; after: string } {
+  let [start, end] = [0, token.length];
+  while (start < end && OPENING.includes(token.charAt(start))) start += 1;
+  while (end > start && CLOSING.includes(token.charAt(end - 1))) end -= 1;
+  return { before: token.slice(0, start), core: token.slice(start, end), after: token.slice(end) };
 }
 
 function mayPass(core: string): boolean {
-  if (core === '' || core === HIDDEN || NAMES.has(core)) return true;
+  if (core === '' || core === HIDDEN || isWord(core) || isCode(core)) return true;
   if (NUMBER.test(core) || SIZE.test(core) || SIGNS.test(core) || ELEMENT.test(core)) return true;
-  return (WORD.test(core) || JOINED.test(core)) && !NO_WORD.test(core);
+  return isJoined(core, /[-/]/);
 }

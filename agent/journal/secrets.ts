@@ -20,8 +20,10 @@ export class Secrets {
 
   /** Too short ones are passed over. */
   add(...secrets: readonly string[]): void {
-    const fresh = secrets.filter((secret) => secret.length >= LEAST_LENGTH);
     const known = new Set(this.#forms);
+    const isFresh = (secret: string): boolean =>
+      secret.length >= LEAST_LENGTH && !known.has(secret);
+    const fresh = [...new Set(secrets)].filter(isFresh);
     const forms = fresh.flatMap(formsOf).filter((form) => !known.has(form));
     if (forms.length === 0 || this.#count >= MAX_SECRETS) return;
     this.#count += fresh.length;

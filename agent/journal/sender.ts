@@ -1,14 +1,13 @@
 // Sends the journal to the server, while the owner consents to device logs: every few seconds, at once
 // when an error was noted or much waits. INVARIANTS: one batch under way at a time; one that was not
 // acknowledged is sent again as it was, by the same id; consent is asked before each sending.
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { toLenscapError } from '../../proto/errors.ts';
-import { encodeLogBatch } from '../../proto/log-batch.ts';
 import type { Captured, Gate } from '../consent/gate.ts';
 import type { Errand, Line } from '../uplink/errand.ts';
-import type { Bundle, Journal } from './journal.ts';
+import { type Bundle, encodeBundle, loggedUnder } from './bundle.ts';
+import type { Journal } from './journal.ts';
 
 const INTERVAL_MS = 5000;
 /** Between two batches, however urgent. */
@@ -31,12 +30,17 @@ export class JournalSender implements Errand {
   readonly noun = null;
   readonly #deps: JournalSenderDeps;
   #unacknowledged: Batch | null = null;
+  #underWay: Captured | null = null;
 
   constructor(deps: JournalSenderDeps) {
     this.#deps = deps;
   }
 
   receive(): void {}
+
+  underWay(): Captured | null {
+    return this.#underWay;
+  }
 
   async run(line: Line, signal: AbortSignal): Promise<void> {
     const { journal, log } = this.#deps;
@@ -64,7 +68,10 @@ export class JournalSender implements Errand {
     while (!signal.aborted) {
       const batch = this.#next();
       if (batch === null) return;
-      await line.publish('log', batch.payload);
+      this.#underWay = loggedUnder(batch.bundle.epoch);
+      await line.publish('log', batch.payload).finally(() => {
+        this.#underWay = null;
+      });
       this.#deps.journal.sent(batch.bundle.last);
       this.#unacknowledged = null;
     }
@@ -73,31 +80,15 @@ export class JournalSender implements Errand {
   /** Null where nothing waits that may be sent now; what may never be sent is passed over for good. */
   #next(): Batch | null {
     const { journal, gate } = this.#deps;
-    const mayKeep = (epoch: number): boolean => gate.mayKeep(written(epoch));
+    const mayKeep = (epoch: number): boolean => gate.mayKeep(loggedUnder(epoch));
     if (this.#unacknowledged !== null && !mayKeep(this.#unacknowledged.bundle.epoch))
       this.#unacknowledged = null;
     if (this.#unacknowledged === null) {
       const bundle = journal.next(mayKeep);
-      if (bundle !== null) this.#unacknowledged = { bundle, payload: encode(bundle) };
+      if (bundle !== null) this.#unacknowledged = { bundle, payload: encodeBundle(bundle) };
     }
     const batch = this.#unacknowledged;
     // A lease that ran out may be renewed: then it waits.
-    return batch !== null && gate.maySend(written(batch.bundle.epoch)) ? batch : null;
+    return batch !== null && gate.maySend(loggedUnder(batch.bundle.epoch)) ? batch : null;
   }
-}
-
-function written(epoch: number): Captured {
-  return { epoch, scopes: ['device_log'] };
-}
-
-function encode({ epoch, entries }: Bundle): Uint8Array {
-  const times = entries.map(({ atMs }) => atMs * 1000);
-  return encodeLogBatch({
-    batchId: randomBytes(16).toString('hex'),
-    epoch,
-    firstAtUs: Math.min(...times),
-    lastAtUs: Math.max(...times),
-    lines: entries.flatMap(({ line }) => (line === '' ? [] : [line])),
-    dropped: entries.reduce((sum, { dropped }) => sum + dropped, 0),
-  });
 }

@@ -80,7 +80,9 @@ export class Detector {
   #evenOut(cells: Float32Array): void {
     const counts = new Uint16Array(511);
     for (let cell = 0; cell < CELLS; cell += 1) {
-      const level = Math.round((cells[cell] ?? 0) - (this.#background[cell] ?? 0)) + 255;
+      const away = Math.round((cells[cell] ?? 0) - (this.#background[cell] ?? 0));
+      // Lights went up and down: a background may have left its range.
+      const level = Math.max(0, Math.min(510, away + 255));
       counts[level] = (counts[level] ?? 0) + 1;
     }
     let seen = 0;

@@ -21,3 +21,17 @@ export function cellsOfFrame(frame: Uint8Array): Float32Array {
   }
   return cells;
 }
+
+/** Moves what is known towards what is seen, by this share of the way. */
+export function mix(known: Float32Array, seen: Float32Array, share: number): void {
+  for (let at = 0; at < known.length; at += 1) {
+    const value = known[at] ?? 0;
+    known[at] = value + share * ((seen[at] ?? 0) - value);
+  }
+}
+
+export function meanOf(values: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < values.length; at += 1) sum += values[at] ?? 0;
+  return sum / values.length;
+}

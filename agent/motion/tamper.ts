@@ -1,10 +1,13 @@
 // From gray frames to whether somebody covered the camera or turned it away. Pure.
 // INVARIANT: both are judged against how the view was before, and only by what lasts.
-import { CELLS, COLUMNS, cellsOfFrame, ROWS } from './frame.ts';
+import { CELLS, COLUMNS, cellsOfFrame, mix, ROWS } from './frame.ts';
+import { Shade } from './shade.ts';
 
 /** Frames, at 5 a second. */
 const COVERED_AFTER = 15;
 const MOVED_AFTER = 50;
+/** Sixteen hours without a light. */
+const LONGEST_NIGHT = 16 * 3600 * 5;
 /** Frames until the view is known. */
 const KNOWN_AFTER = 50;
 /** How fast it follows what changes by itself: dusk, seasons, a car that was parked. */
@@ -19,6 +22,8 @@ const OTHER_VIEW = 0.3;
 const SAME_VIEW = 0.5;
 /** Smaller differences of neighbouring cells are noise. */
 const EDGE_LEVELS = 3;
+/** Share of a frame in the picture that is judged: the noise of a sensor in the dark is gone by it. */
+const SMOOTH = 0.2;
 
 export interface Tampering {
   /** Frames for which it has been so; 0 for not. */
@@ -29,21 +34,37 @@ export interface Tampering {
   readonly movedFor: number;
 }
 
+/** One frame: gray of its cells, and edges of what was smoothed. */
+interface Look {
+  readonly cells: Float32Array;
+  readonly edges: Float32Array;
+  readonly structure: number;
+}
+
 export class Tamper {
   /** Differences to the right and to the lower neighbour of each cell, as they usually are. */
   readonly #view = new Float32Array(2 * CELLS);
+  readonly #smooth = new Float32Array(CELLS);
+  readonly #shade = new Shade();
   #structure = 0;
   #frames = 0;
   #coveredFor = 0;
   #isCovered = false;
+  /** Frames since the light went out; 0 while something is seen. */
+  #darkFor = 0;
+  readonly #longestNight: number;
   #movedFor = 0;
 
+  /** @param longestNight a light that was out for so many frames was none. */
+  constructor(longestNight = LONGEST_NIGHT) {
+    this.#longestNight = longestNight;
+  }
+
   push(frame: Uint8Array): Tampering {
-    const edges = edgesOf(cellsOfFrame(frame));
-    const structure = meanOf(edges);
     this.#frames += 1;
-    if (this.#frames <= KNOWN_AFTER) this.#learn(edges, structure, 1 / this.#frames);
-    else this.#judge(edges, structure);
+    const look = this.#lookAt(cellsOfFrame(frame));
+    if (this.#frames <= KNOWN_AFTER) this.#learn(look, 1 / this.#frames);
+    else this.#judge(look);
     const isMoved = this.#movedFor >= MOVED_AFTER;
     const said = {
       coveredFor: this.#coveredFor,
@@ -51,7 +72,7 @@ export class Tamper {
       isMoved,
       movedFor: this.#movedFor,
     };
-    if (isMoved) this.#startFrom(edges, structure);
+    if (isMoved) this.#startFrom(look);
     return said;
   }
 
@@ -61,15 +82,24 @@ export class Tamper {
     this.#coveredFor = 0;
     this.#movedFor = 0;
     this.#isCovered = false;
+    this.#darkFor = 0;
   }
 
-  #judge(edges: Float32Array, structure: number): void {
+  #lookAt(cells: Float32Array): Look {
+    this.#shade.push(cells);
+    mix(this.#smooth, cells, this.#frames === 1 ? 1 : SMOOTH);
+    const edges = edgesOf(this.#smooth);
+    return { cells, edges, structure: strengthOf(edges) };
+  }
+
+  #judge(look: Look): void {
+    const { edges, structure } = look;
     const knows = this.#structure >= LEAST_STRUCTURE;
     const share = structure / Math.max(this.#structure, LEAST_STRUCTURE);
-    const looksCovered = knows && share < (this.#isCovered ? OPEN_SHARE : COVERED_SHARE);
-    this.#coveredFor = looksCovered ? this.#coveredFor + 1 : 0;
-    this.#isCovered = this.#coveredFor >= COVERED_AFTER || (this.#isCovered && looksCovered);
-    if (looksCovered) {
+    const wasBlind = this.#isCovered || this.#darkFor > 0;
+    const isBlind = knows && share < (wasBlind ? OPEN_SHARE : COVERED_SHARE);
+    this.#explain(isBlind, look);
+    if (isBlind) {
       this.#movedFor = 0;
       return;
     }
@@ -77,8 +107,19 @@ export class Tamper {
     if (likeness < (this.#movedFor > 0 ? SAME_VIEW : OTHER_VIEW)) this.#movedFor += 1;
     else {
       this.#movedFor = 0;
-      this.#learn(edges, structure, LEARN);
+      this.#learn(look, LEARN);
     }
+  }
+
+  /** Nothing to be seen is a light that went out, or something before the lens. */
+  #explain(isBlind: boolean, { cells }: Look): void {
+    const goesOut =
+      this.#coveredFor === 0 && this.#shade.isDark(cells) && !this.#shade.cameFromASide;
+    const isLightOff = isBlind && (this.#darkFor > 0 || goesOut);
+    this.#darkFor = isLightOff ? this.#darkFor + 1 : 0;
+    const isCovering = isBlind && (!isLightOff || this.#darkFor > this.#longestNight);
+    this.#coveredFor = isCovering ? this.#coveredFor + 1 : 0;
+    this.#isCovered = isBlind && (this.#isCovered || this.#coveredFor >= COVERED_AFTER);
   }
 
   /** Cosine between the view as it was and as it is; brightness and contrast do not matter. */
@@ -94,18 +135,16 @@ export class Tamper {
     return both / Math.max(1e-6, Math.sqrt(before * now));
   }
 
-  #learn(edges: Float32Array, structure: number, share: number): void {
-    for (let at = 0; at < edges.length; at += 1) {
-      const known = this.#view[at] ?? 0;
-      this.#view[at] = known + share * ((edges[at] ?? 0) - known);
-    }
+  #learn({ cells, edges, structure }: Look, share: number): void {
+    mix(this.#view, edges, share);
     this.#structure += share * (structure - this.#structure);
+    this.#shade.learn(cells, share);
   }
 
-  #startFrom(edges: Float32Array, structure: number): void {
+  #startFrom(look: Look): void {
     this.forget();
     this.#frames = 1;
-    this.#learn(edges, structure, 1);
+    this.#learn(look, 1);
   }
 }
 
@@ -125,6 +164,8 @@ function withoutNoise(difference: number): number {
   return Math.abs(difference) < EDGE_LEVELS ? 0 : difference;
 }
 
-function meanOf(edges: Float32Array): number {
-  return edges.reduce((sum, edge) => sum + Math.abs(edge), 0) / edges.length;
+function strengthOf(edges: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < edges.length; at += 1) sum += Math.abs(edges[at] ?? 0);
+  return sum / edges.length;
 }

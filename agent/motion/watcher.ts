@@ -1,7 +1,8 @@
 // Watches the small gray pictures and the loudness of a capture: tells what begins and ends, and what
 // is to be recorded in motion mode.
-// INVARIANT: what has begun ends: at the latest when nothing has been seen for a while, or the
-// settings do not ask for it any more.
+// INVARIANTS: what has begun ends: at the latest when nothing has been seen for a while, or the
+// settings do not ask for it any more. What the settings themselves do to the picture is no event.
+import { isDeepStrictEqual } from 'node:util';
 import type { Settings as Values } from '../../proto/settings.ts';
 import type { Events, Happening } from '../events/events.ts';
 import type { Roll } from '../recording/roll.ts';
@@ -14,9 +15,13 @@ import { Tamper } from './tamper.ts';
 const MOTION = { signs: 2, within: 3, quietUs: 2_000_000 };
 /** Frames come each 0.2 s; after so long without any, what comes is not what follows. */
 const LOST_US = 2_000_000;
+/** After so long what the settings changed is in the picture. */
+const CHANGED_US = 1_000_000;
 
 export interface WatcherDeps {
-  readonly settings: { now(): Pick<Values, 'motion' | 'recording' | 'audio' | 'video'> };
+  readonly settings: {
+    now(): Pick<Values, 'motion' | 'recording' | 'audio' | 'video' | 'masks'>;
+  };
   readonly roll: Pick<Roll, 'begun' | 'ended'>;
   readonly events: Pick<Events, 'begin'>;
   /** Motion has begun; its event's id where there is one. */
@@ -32,7 +37,9 @@ export class Watcher {
   readonly #happenings = new Map<Kind, Happening>();
   readonly #detector = new Detector();
   readonly #tamper = new Tamper();
-  #view = '';
+  /** The settings that made the picture. */
+  #drawn: Pick<Values, 'video' | 'masks'> | null = null;
+  #changedUs = Number.NEGATIVE_INFINITY;
   #lastUs = Number.NEGATIVE_INFINITY;
   /** What ends it all when no picture, or no sound, comes any more. */
   #eyes: NodeJS.Timeout | undefined;
@@ -50,10 +57,14 @@ export class Watcher {
       return;
     }
     this.#stay(monoUs);
+    if (this.#isChanging(monoUs)) return;
     const { percent, isMoving } = this.#detector.push(frame, motion);
     this.#motion(this.#spell.look(monoUs, isMoving ? percent : null));
     if (motion.on) this.#judge(frame, monoUs);
-    else this.#unsay('motion', 'covered');
+    else {
+      this.#tamper.forget();
+      this.#unsay('motion', 'covered');
+    }
   }
 
   /** How loud it is, in dB of full scale. */
@@ -76,11 +87,22 @@ export class Watcher {
   }
 
   /** Another picture than before has to be got to know first. */
+  #isChanging(monoUs: number): boolean {
+    const { video, masks } = this.#deps.settings.now();
+    const before = this.#drawn;
+    if (video !== before?.video || masks !== before.masks) {
+      this.#drawn = { video, masks };
+      if (before !== null && !isDeepStrictEqual(pictureOf(before), pictureOf(this.#drawn)))
+        this.#changedUs = monoUs;
+    }
+    if (monoUs - this.#changedUs > CHANGED_US) return false;
+    this.#detector.forget();
+    this.#tamper.forget();
+    this.#end('covered', monoUs);
+    return true;
+  }
+
   #stay(monoUs: number): void {
-    const { rotation, flip } = this.#deps.settings.now().video;
-    const view = `${rotation} ${flip}`;
-    if (view !== this.#view) this.#tamper.forget();
-    this.#view = view;
     if (monoUs - this.#lastUs > LOST_US) {
       this.#motion(this.#spell.stop());
       this.#detector.forget();
@@ -142,4 +164,10 @@ export class Watcher {
     this.#happenings.get(kind)?.end(monoUs);
     this.#happenings.delete(kind);
   }
+}
+
+/** What of the settings is seen in the picture. */
+function pictureOf({ video, masks }: Pick<Values, 'video' | 'masks'>): object {
+  const { width, height, rotation, flip, brightness } = video;
+  return { width, height, rotation, flip, brightness, masks };
 }

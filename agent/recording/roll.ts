@@ -8,7 +8,10 @@ import type { Clock } from '../clock.ts';
 const NOTICE_US = 1_000_000;
 
 export interface RollDeps {
-  readonly settings: { now(): Pick<Values, 'recording'> };
+  readonly settings: {
+    now(): Pick<Values, 'recording'>;
+    onChange(listener: () => void): () => void;
+  };
   readonly clock: Pick<Clock, 'monoUs'>;
 }
 
@@ -26,6 +29,8 @@ export class Roll {
 
   constructor(deps: RollDeps) {
     this.#deps = deps;
+    // They live as long as each other.
+    deps.settings.onChange(() => this.#tell());
   }
 
   /** Something began to move, at a monotonic time that may have passed. */

@@ -9,7 +9,7 @@ import { Schedule } from './schedule.ts';
 /** `closed`: the source is not even opened. */
 export type RecordingMode = 'continuous' | 'motion' | 'closed';
 
-/** A step of the wall clock is noticed this late at most. */
+/** A step of the wall clock is noticed this late at most, unless said otherwise. */
 const LOOK_MS = 10_000;
 
 export interface WantedDeps {
@@ -20,6 +20,8 @@ export interface WantedDeps {
   };
   /** The best that is known of the time; where the clock is unset, an estimate at the earliest. */
   readonly clock: Pick<Clock, 'wallUs'>;
+  /** Absent: ten seconds. */
+  readonly lookMs?: number;
 }
 
 export class Wanted {
@@ -69,9 +71,10 @@ export class Wanted {
   }
 
   #waitMs(): number {
+    const { clock, lookMs = LOOK_MS } = this.#deps;
     const schedule = this.#hours();
-    if (schedule === null) return LOOK_MS;
-    const atUs = this.#deps.clock.wallUs();
+    if (schedule === null) return lookMs;
+    const atUs = clock.wallUs();
     const known = this.#next;
     if (known?.schedule !== schedule || atUs < known.fromUs || atUs >= known.untilUs)
       this.#next = {
@@ -80,7 +83,7 @@ export class Wanted {
         untilUs: schedule.nextChange(atUs) ?? Number.POSITIVE_INFINITY,
       };
     const untilUs = this.#next?.untilUs ?? Number.POSITIVE_INFINITY;
-    return Math.min(LOOK_MS, Math.max(1, Math.ceil((untilUs - atUs) / 1000)));
+    return Math.min(lookMs, Math.max(1, Math.ceil((untilUs - atUs) / 1000)));
   }
 
   /** Null: always. Made anew only for other settings. */

@@ -1,9 +1,13 @@
 // How the pictures come along, for the watchdog of the service manager.
-// Invariant: `resting` only after a failure that was told, and until the next picture.
+// Invariants: `resting` only after a failure that was told, and until the next picture; each opening of
+// the camera is a state of its own, however short it was closed.
 import type { Progress } from './watchdog.ts';
 
 export interface PictureProgressDeps {
-  readonly camera: { state(): { readonly isCapturing: boolean } };
+  readonly camera: {
+    state(): { readonly isCapturing: boolean };
+    onChange(listener: () => void): () => void;
+  };
   readonly capture: { figures(): { readonly framesCaptured: number } };
   readonly monoUs: () => number;
 }
@@ -13,10 +17,11 @@ export class PictureProgress {
   /** Pictures there were when the source failed last. */
   #failedAt: number | null = null;
   #kind: Progress['kind'] = 'closed';
-  #sinceMonoUs = 0;
+  #since = { monoUs: 0, pictures: 0 };
 
   constructor(deps: PictureProgressDeps) {
     this.#deps = deps;
+    deps.camera.onChange(() => this.now());
   }
 
   /** The source has failed, and is tried again. */
@@ -26,12 +31,12 @@ export class PictureProgress {
 
   now(): Progress {
     const { camera, capture, monoUs } = this.#deps;
-    const { framesCaptured: pictures } = capture.figures();
-    const isResting = this.#failedAt === pictures;
-    const open = isResting ? 'resting' : 'capturing';
+    const { framesCaptured } = capture.figures();
+    const open = this.#failedAt === framesCaptured ? 'resting' : 'capturing';
     const kind = camera.state().isCapturing ? open : 'closed';
-    if (kind !== this.#kind) this.#sinceMonoUs = monoUs();
+    if (kind !== this.#kind) this.#since = { monoUs: monoUs(), pictures: framesCaptured };
     this.#kind = kind;
-    return { kind, pictures, sinceMonoUs: this.#sinceMonoUs };
+    const { monoUs: sinceMonoUs, pictures } = this.#since;
+    return { kind, pictures: framesCaptured - pictures, sinceMonoUs };
   }
 }

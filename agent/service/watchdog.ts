@@ -12,7 +12,7 @@ export interface Progress {
    * `capturing`: they ought to flow.
    */
   readonly kind: 'closed' | 'resting' | 'capturing';
-  /** Pictures so far, of this run of the agent. */
+  /** Pictures since that state began. */
   readonly pictures: number;
   /** When that state began, monotonic, microseconds. */
   readonly sinceMonoUs: number;
@@ -28,8 +28,8 @@ export function isAlive(
   if (now.kind !== 'capturing') return true;
   if (before?.kind !== 'capturing' || before.sinceMonoUs !== now.sinceMonoUs) return true;
   if (now.pictures > before.pictures) return true;
-  // A source may take its time until the first picture, but not for ever.
-  return (nowMonoUs - now.sinceMonoUs) / 1000 < startTimeoutMs;
+  // A source may take its time until the first picture, but not for ever, and none for the next.
+  return now.pictures === 0 && (nowMonoUs - now.sinceMonoUs) / 1000 < startTimeoutMs;
 }
 
 export interface WatchdogDeps {

@@ -1,5 +1,6 @@
 // Hears when a snapshot is asked for, and sends those that wait. Invariants: one is under way at a time;
-// the last look at consent is right before it leaves; it goes from memory when the server has it.
+// the last look at consent is right before it leaves; it goes from memory when the server has it; those
+// that nobody asked for wait, as recordings do, where the network costs by volume.
 import type { Logger } from 'pino';
 import { toLenscapError } from '../../proto/errors.ts';
 import { decodeCommand, encodeSnapshot } from '../../proto/snapshot.ts';
@@ -70,7 +71,7 @@ export class SnapshotSending implements Errand {
   /** Returns whether there may be another one to send. */
   async #sendFirst(line: Line): Promise<boolean> {
     const { gate, log } = this.#deps;
-    const first = this.#snapshots.first();
+    const first = this.#snapshots.first(({ cause }) => cause !== 'interval' || !line.isMetered?.());
     if (first === undefined) return false;
     const cover = coverOfSnapshot(first);
     if (!gate.maySend(cover)) {

@@ -1,6 +1,6 @@
 // Still pictures: on request, at an interval, when something begins to move. They wait in memory only.
-// Invariants: a picture is taken only while both `snapshot` and the pictures themselves are consented
-// to, and thrown away when consent changed while it was taken; at most 16 wait, the oldest go.
+// Invariants: a picture is taken only while `snapshot` is consented to, and thrown away when that was
+// withdrawn while it was taken; those that wait are bounded in number and bytes, the oldest go.
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -17,6 +17,7 @@ import type { Gate } from '../consent/gate.ts';
 import type { Captured } from '../spool/spool.ts';
 
 const MAX_WAITING = 16;
+const MAX_WAITING_BYTES = 16 << 20;
 /** Asked for and not taken yet; more are not taken at all. */
 const MAX_ASKED = 4;
 /** How soon a new interval counts. */
@@ -30,9 +31,11 @@ export interface Still {
 }
 
 export interface SnapshotsDeps {
-  readonly gate: Pick<Gate, 'permit' | 'grantOf' | 'mayKeep'>;
-  /** Rejects when no pictures are captured. */
+  readonly gate: Pick<Gate, 'stillPermit' | 'grantOf' | 'mayKeep'>;
+  /** The next picture, for which a closed camera is opened. Rejects when it cannot be had. */
   readonly still: (signal: AbortSignal) => Promise<Still>;
+  /** Whether the recording settings let the camera be open; else nothing opens it at an interval. */
+  readonly isOpenTime: () => boolean;
   /** As they are now. */
   readonly settings: () => AgentConfig['snapshot'];
   readonly time: MediaTime;
@@ -62,14 +65,15 @@ export class Snapshots {
 
   /** Takes those of the interval. Resolves when `signal` is aborted; none is taken after it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { settings, time, lookMs = LOOK_MS } = this.#deps;
+    const { settings, isOpenTime, time, lookMs = LOOK_MS } = this.#deps;
     const startUs = time.monoUs();
     let lastUs = startUs;
     while (!signal.aborted) {
       await sleep(lookMs, undefined, { signal }).catch(() => undefined);
       const { intervalS } = settings();
       const isDue = intervalS > 0 && time.monoUs() - lastUs >= intervalS * 1e6;
-      if (signal.aborted || !isDue) continue;
+      // Where one takes longer than the interval, they must not take the places of those asked for.
+      if (signal.aborted || !isDue || !isOpenTime() || this.#asked > 0) continue;
       lastUs = time.monoUs();
       this.#ask('interval', null);
     }
@@ -87,9 +91,9 @@ export class Snapshots {
     if (eventId !== null && this.#deps.settings().onMotion) this.#ask('event', eventId);
   }
 
-  /** The oldest that waits. */
-  first(): Snapshot | undefined {
-    return this.#waiting[0];
+  /** The oldest that waits, among those that may go. */
+  first(mayGo: (snapshot: Snapshot) => boolean = () => true): Snapshot | undefined {
+    return this.#waiting.find(mayGo);
   }
 
   /** It was taken in by the server, or may not be sent. */
@@ -123,16 +127,20 @@ export class Snapshots {
   async #take(cause: SnapshotCause, causeId: string | null): Promise<void> {
     const { gate, still, log } = this.#deps;
     const grant = gate.grantOf('snapshot');
-    const permit = gate.permit();
+    const permit = gate.stillPermit();
     if (grant === null || permit === null) return;
+    // The time may have changed since, while another one was taken.
+    if (cause !== 'requested' && !this.#deps.isOpenTime()) return;
+    const end = AbortSignal.any([permit.revoked, this.#end.signal]);
     try {
-      const end = AbortSignal.any([permit.revoked, this.#end.signal]);
       const taken = await still(end);
       const mayKeep = gate.mayKeep(coverOfSnapshot(grant)) && !permit.revoked.aborted;
       if (mayKeep) this.#keep(taken, grant.epoch, cause, causeId);
     } catch (error) {
       const { code, message } = toLenscapError(error, 'CAPTURE_FAILED');
-      log.warn({ code, cause }, `no snapshot could be taken: ${message}`);
+      // At an interval it is no news that the camera is closed just now, nor is a withdrawal or the end.
+      const isNews = !end.aborted && (cause !== 'interval' || code !== 'CAPTURE_ENDED');
+      log[isNews ? 'warn' : 'debug']({ code, cause }, `no snapshot could be taken: ${message}`);
     }
   }
 
@@ -148,10 +156,18 @@ export class Snapshots {
     const sha256 = createHash('sha256').update(media).digest();
     const snapshotId = randomBytes(16).toString('hex');
     const taken = { snapshotId, bootId, atUs, monoUs, epoch, cause, causeId };
-    this.#waiting = [...this.#waiting, { ...taken, width, height, sha256, media }].slice(
-      -MAX_WAITING,
-    );
+    this.#waiting = newest([...this.#waiting, { ...taken, width, height, sha256, media }]);
     log.info({ snapshotId, cause }, 'a snapshot was taken');
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+/** As many of the last ones as may wait. */
+function newest(snapshots: readonly Snapshot[]): readonly Snapshot[] {
+  let room = MAX_WAITING_BYTES;
+  const lastLeft = snapshots.findLastIndex(({ media }, at) => {
+    room -= media.byteLength;
+    return room < 0 || snapshots.length - at > MAX_WAITING;
+  });
+  return snapshots.slice(lastLeft + 1);
 }

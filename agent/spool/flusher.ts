@@ -2,65 +2,53 @@
 // stream before its segments; maxBytes holds and 5% of the file system stay free; a flash that fails
 // costs nothing but its use: what waits stays in memory, and it is tried again.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import type { AgentConfig } from '../../proto/agent-config.ts';
 import { LenscapError, toLenscapError } from '../../proto/errors.ts';
 import { encodeEvent } from '../../proto/event.ts';
 import { encodeGap } from '../../proto/gap.ts';
 import { encodeStream } from '../../proto/stream.ts';
-import type { Clock } from '../clock.ts';
 import type { Covered, Entry } from './entries.ts';
 import { Flash, type NewRecord, type RecordId, type RecordKind } from './flash.ts';
+import { FlashFault, type FlashFaultDeps } from './flash-fault.ts';
 import { isOverLimit, missingBytes } from './flash-room.ts';
 import type { HeldStream } from './held-streams.ts';
 import type { Holdings } from './holdings.ts';
+import { OwedErasure } from './owed-erasure.ts';
 
 /** How often it is looked whether something has to move. */
 const LOOK_MS = 500;
-const RETRY_MIN_US = 5_000_000;
-const RETRY_MAX_US = 60_000_000;
 
-export interface FlusherDeps {
+export interface FlusherDeps extends FlashFaultDeps {
   readonly config: AgentConfig['spool'];
   readonly flash: Pick<Flash, 'write' | 'read' | 'remove' | 'erase' | 'usedBytes' | 'room'>;
-  /** Why the flash cannot be used, as it was opened. */
-  readonly fault: LenscapError | null;
-  readonly clock: Clock;
-  readonly log: Logger;
   /** Memory that this machine can still give, bytes; `process.availableMemory` if absent. */
   readonly availableMemory?: () => number;
   readonly holdings: Holdings;
   /** Something has come to flash. */
   readonly onMoved: () => void;
-  /** The flash fails, or works again. */
-  readonly onHealth: () => void;
 }
 
 export class Flusher {
   readonly #deps: FlusherDeps;
+  readonly #fault: FlashFault;
+  readonly #owed: OwedErasure;
   #wake = Promise.withResolvers<void>();
-  #fault: LenscapError | null;
-  #failures = 0;
-  #retryAtUs = Number.NEGATIVE_INFINITY;
   #acknowledgedAtUs: number;
   /** The server has not acknowledged for flushAfterMs, and nothing since. */
   #isSilent = false;
   /** Something was given up for room since the last acknowledgement. */
   #isFull = false;
-  #toErase: RecordId[] = [];
-  /** The flash did not let go of it, which was told. */
-  #owesErasure = false;
 
   constructor(deps: FlusherDeps) {
     this.#deps = deps;
-    this.#fault = deps.fault;
+    this.#fault = new FlashFault(deps);
+    this.#owed = new OwedErasure(deps);
     this.#acknowledgedAtUs = deps.clock.monoUs();
-    if (deps.fault !== null) this.#tell(deps.fault);
   }
 
   /** Why the flash takes nothing; null while it does. */
   get fault(): LenscapError | null {
-    return this.#fault;
+    return this.#fault.now;
   }
 
   wake(): void {
@@ -98,39 +86,24 @@ export class Flusher {
 
   /** Erases records for good; what the flash does not let go of (returns false) is tried again. */
   erase(ids: readonly RecordId[]): boolean {
-    this.#toErase.push(...ids);
-    this.#eraseRest();
-    return this.#toErase.length === 0;
+    this.#owed.add(ids);
+    this.#owed.settle();
+    return !this.#owed.isAny;
   }
 
   async #rest(): Promise<void> {
-    if (!this.#deps.holdings.isAnyStale && this.#toErase.length === 0) return this.#wake.promise;
+    if (!this.#deps.holdings.unsaved.isAny && !this.#owed.isAny) return this.#wake.promise;
     const awake = new AbortController();
     const timer = sleep(LOOK_MS, undefined, { signal: awake.signal }).catch(() => undefined);
     await Promise.race([this.#wake.promise, timer]);
     awake.abort();
   }
 
-  #eraseRest(): void {
-    if (this.#toErase.length === 0) return;
-    try {
-      this.#deps.flash.erase(this.#toErase);
-      this.#toErase = [];
-      this.#owesErasure = false;
-    } catch (error) {
-      const { code, message } = toLenscapError(error, 'STORE_FAILED');
-      if (!this.#owesErasure)
-        this.#deps.log.error({ code }, `what may not be kept cannot be erased yet: ${message}`);
-      this.#owesErasure = true;
-    }
-  }
-
   /** Moves what is due now, or all. Never at the same time as another one. */
   async flush(isAll: boolean): Promise<void> {
-    const { holdings, clock } = this.#deps;
-    this.#eraseRest();
-    if (this.#fault !== null && clock.monoUs() < this.#retryAtUs && !isAll) return;
-    const { stale } = holdings;
+    this.#owed.settle();
+    if (this.#fault.isResting && !isAll) return;
+    const stale = this.#deps.holdings.unsaved.inOrder;
     const mayWait = !isAll && !this.#isUrgent(stale);
     for (const entry of stale)
       if (entry.place === 'stale' && !entry.isGone && (!mayWait || this.#isDue(entry)))
@@ -151,7 +124,7 @@ export class Flusher {
     return (
       this.#isSilent ||
       config.durability === 'always' ||
-      holdings.memoryBytes > config.memoryBytes / 2 ||
+      holdings.unsaved.bytes > config.memoryBytes / 2 ||
       availableMemory() < config.minFreeMemoryBytes
     );
   }
@@ -166,10 +139,10 @@ export class Flusher {
   async #flush(entry: Entry): Promise<boolean> {
     try {
       await this.#write(entry);
-      if (this.#fault !== null) this.#recovered();
+      this.#fault.worked();
       return true;
     } catch (error) {
-      this.#failed(toLenscapError(error, 'STORE_FAILED'));
+      this.#fault.failed(toLenscapError(error, 'STORE_FAILED'));
       return false;
     }
   }
@@ -296,31 +269,6 @@ export class Flusher {
       this.#uncover(gap, gap.covered);
       await this.#write(gap, true);
     }
-  }
-
-  #failed(error: LenscapError): void {
-    const { clock, onHealth } = this.#deps;
-    const waitUs = Math.min(RETRY_MAX_US, RETRY_MIN_US * 2 ** this.#failures);
-    this.#failures = Math.min(this.#failures + 1, 10);
-    this.#retryAtUs = clock.monoUs() + waitUs;
-    const isNews = this.#fault?.code !== error.code;
-    this.#fault = error;
-    if (isNews) this.#tell(error);
-    if (isNews) onHealth();
-  }
-
-  #recovered(): void {
-    this.#fault = null;
-    this.#failures = 0;
-    this.#deps.log.info('the flash takes again what waits');
-    this.#deps.onHealth();
-  }
-
-  #tell({ code, message }: LenscapError): void {
-    this.#deps.log.warn(
-      { code },
-      `the spool is held in memory only, and lost with power: ${message}`,
-    );
   }
 }
 

@@ -12,6 +12,7 @@ import { type HeldStream, HeldStreams } from './held-streams.ts';
 import { continues, gapOver, joined, type Stretch } from './lost-stretch.ts';
 import type { Restored, RestoredEntry } from './restore.ts';
 import { type Captured, coverOfEvent, type SegmentNote } from './spool.ts';
+import { Unsaved } from './unsaved.ts';
 
 export interface HoldingsDeps {
   readonly flash: Pick<Flash, 'remove'>;
@@ -32,11 +33,9 @@ export interface Safe {
 
 export class Holdings {
   readonly entries = new EntryList();
+  readonly unsaved = new Unsaved();
   readonly streams: HeldStreams;
   readonly #deps: HoldingsDeps;
-  /** What is not on flash as it is now, or is being written. */
-  readonly #stale = new Set<Entry>();
-  #memoryBytes = 0;
   #lastId = 0;
   #lastNumber: number;
   #newest: Safe | undefined;
@@ -52,29 +51,6 @@ export class Holdings {
       this.streams.restore(number, this.#newId(), stream);
     for (const entry of found.entries) this.#takeOver(entry);
     this.streams.settle();
-  }
-
-  /** Bytes of media in memory. */
-  get memoryBytes(): number {
-    return this.#memoryBytes;
-  }
-
-  /** What is not on flash as it is now, or is being written: the oldest first. */
-  get stale(): readonly Entry[] {
-    return [...this.#stale].sort((one, other) => one.number - other.number);
-  }
-
-  /** The oldest of them that `isMeant` says. */
-  oldestStale(isMeant: (item: Entry['item']) => boolean): Entry | undefined {
-    let oldest: Entry | undefined;
-    for (const entry of this.#stale)
-      if (isMeant(entry.item) && entry.number < (oldest?.number ?? Number.POSITIVE_INFINITY))
-        oldest = entry;
-    return oldest;
-  }
-
-  get isAnyStale(): boolean {
-    return this.#stale.size > 0;
   }
 
   /** Where the newest ends that was ever handed in; undefined when nothing was. */
@@ -105,9 +81,11 @@ export class Holdings {
       this.#appendEvent(event, {});
       return;
     }
+    // What is over stays as it was told.
+    if (earlier.item.kind === 'event' && !earlier.item.event.lasts) return;
     this.entries.replace(earlier, { kind: 'event', id: this.#newId(), event });
     Object.assign(earlier, { captured: coverOfEvent(event), isInFlight: false, wasSent: false });
-    this.#makeStale(earlier);
+    this.unsaved.changed(earlier);
   }
 
   streamOf({ item }: Entry): HeldStream | undefined {
@@ -116,13 +94,7 @@ export class Holdings {
 
   /** The entry is on flash as `item`, unless it became something else meanwhile. */
   written(entry: Entry, item: Entry['item'], flashBytes: number): void {
-    if (entry.isGone || entry.item !== item) return;
-    entry.place = 'flash';
-    entry.flashBytes = flashBytes;
-    entry.parts = null;
-    this.#stale.delete(entry);
-    this.#memoryBytes -= entry.memoryBytes;
-    entry.memoryBytes = 0;
+    if (!entry.isGone && entry.item === item) this.unsaved.saved(entry, flashBytes);
   }
 
   /** Takes an entry out, with its records on flash. */
@@ -163,15 +135,15 @@ export class Holdings {
       const grown = { ...previous.item, gap: joined(previous.item.gap, gap) };
       this.entries.replace(previous, grown);
       previous.covered.push(...covered);
-      this.#makeStale(previous);
+      this.unsaved.changed(previous);
       return previous;
     }
-    this.#memoryBytes -= entry.memoryBytes;
+    this.unsaved.emptied(entry);
     this.entries.replace(entry, { kind: 'gap', id: this.#newId(), gap });
     Object.assign(entry, { ...BLANK, captured: ofGap(gap), isInFlight: false });
     this.streams.release(item.header.streamId);
     entry.covered.push(...covered);
-    this.#makeStale(entry);
+    this.unsaved.changed(entry);
     return entry;
   }
 
@@ -195,7 +167,7 @@ export class Holdings {
       const own = hasRecord(entry) ? [{ number, kind: item.kind, captured, flashBytes }] : [];
       first.covered = [...first.covered, ...entry.covered, ...own];
       first.wasSent = false;
-      this.#makeStale(first);
+      this.unsaved.changed(first);
       this.#forget(entry);
       return first;
     }
@@ -245,15 +217,13 @@ export class Holdings {
       item,
       captured,
     });
-    this.#memoryBytes += entry.memoryBytes;
-    if (entry.place === 'stale') this.#stale.add(entry);
+    this.unsaved.add(entry);
     return entry;
   }
 
   #forget(entry: Entry): void {
     this.entries.remove(entry);
-    this.#stale.delete(entry);
-    this.#memoryBytes -= entry.memoryBytes;
+    this.unsaved.drop(entry);
     if (entry.item.kind === 'segment') this.streams.release(entry.item.header.streamId);
   }
 
@@ -270,12 +240,6 @@ export class Holdings {
     const own: RecordId[] = hasRecord(entry) ? [{ number, kind: item.kind }] : [];
     this.#forget(entry);
     return [...covered, ...own];
-  }
-
-  #makeStale(entry: Entry): void {
-    // A write under way ends by itself, and has to be known until then.
-    if (entry.place !== 'writing') entry.place = 'stale';
-    this.#stale.add(entry);
   }
 
   #noteNewest({ bootId, startMonoUs, startAtUs, durationUs, epoch }: Stretch): void {

@@ -1,6 +1,5 @@
-// The spool as capture and uplink see it: what goes next, what comes back, what is too old or too much.
-// Invariants: what is in flight is never given up for room; a segment is handed out only after its
-// stream was acknowledged; the memory it takes is bounded, whatever the flash does.
+// The spool as capture and uplink see it: what goes next, what comes back.
+// Invariant: a segment is handed out only after its stream was acknowledged.
 import { type ErrorCode, toLenscapError } from '../../proto/errors.ts';
 import type { Event } from '../../proto/event.ts';
 import type { Gap } from '../../proto/gap.ts';
@@ -8,22 +7,14 @@ import type { SpoolHealth } from '../../proto/health.ts';
 import { encodeSegmentHead, joinSegment, type SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { Target } from '../../proto/verdict.ts';
+import { Bounds } from './bounds.ts';
 import type { Entry } from './entries.ts';
 import { Flusher, type FlusherDeps } from './flusher.ts';
 import { Holdings, type Safe } from './holdings.ts';
 import type { Stretch } from './lost-stretch.ts';
-import type { RecordKind } from './record.ts';
 import { type Opened, restored } from './restore.ts';
+import { SafeMark } from './safe-mark.ts';
 import type { Captured, Lane, SegmentNote, Spool, SpoolItem } from './spool.ts';
-
-/** A day and a half of segments; what is known of each stays in memory, some 30 MB. */
-const MAX_ENTRIES = 30_000;
-/** Kept while nobody takes them in: a motion a minute for a day and a half. */
-const MAX_EVENTS = 2000;
-/** Of so many events given up one is told. */
-const TOLD_EVENTS = 100;
-/** How often old age is looked for. */
-const AGE_LOOK_US = 10_000_000;
 
 export interface SpoolQueueDeps
   extends Omit<FlusherDeps, 'holdings' | 'fault' | 'onMoved' | 'onHealth'> {
@@ -49,21 +40,18 @@ export class SpoolQueue implements Spool {
   readonly #deps: SpoolQueueDeps;
   readonly #holdings: Holdings;
   readonly #flusher: Flusher;
+  readonly #bounds: Bounds;
+  readonly #safe: SafeMark;
   readonly #listeners = new Set<() => void>();
-  #toldSafeUs = Number.NEGATIVE_INFINITY;
-  #lookedForAgeUs: number;
-  #eventsGivenUp = 0;
-  /** The oldest that only memory held when that was looked for. */
-  #unsafe: Entry | undefined;
 
   /** Takes over what an earlier run left on flash. */
   constructor(deps: SpoolQueueDeps) {
     this.#deps = deps;
-    const { opened, usualUs, mark, flash, clock } = deps;
-    this.#lookedForAgeUs = clock.monoUs();
+    const { opened, usualUs, mark, flash } = deps;
     const found = restored(opened, usualUs, mark && endOf(mark));
     const payload = (id: number) => this.#payload(id);
     this.#holdings = new Holdings({ ...deps, payload }, found);
+    this.#safe = new SafeMark({ ...deps, holdings: this.#holdings });
     this.lastEnd = this.#holdings.newest ?? null;
     flash.remove(...found.useless);
     this.#tellRestored();
@@ -71,9 +59,11 @@ export class SpoolQueue implements Spool {
       ...deps,
       fault: opened.fault,
       holdings: this.#holdings,
-      onMoved: () => this.#tellSafe(),
+      onMoved: () => this.#safe.tell(),
       onHealth: () => this.#notify(),
     });
+    const onFull = () => this.#flusher.tellFull();
+    this.#bounds = new Bounds({ ...deps, holdings: this.#holdings, onFull });
   }
 
   /** Moves what waits to flash when it is time to; from `stop` on at once, until `end`. */
@@ -188,7 +178,7 @@ export class SpoolQueue implements Spool {
   }
 
   held(): { readonly items: number; readonly bytes: number } {
-    const bytes = this.#holdings.memoryBytes + this.#deps.flash.usedBytes();
+    const bytes = this.#holdings.unsaved.bytes + this.#deps.flash.usedBytes();
     return { items: this.#holdings.entries.size, bytes };
   }
 
@@ -266,88 +256,12 @@ export class SpoolQueue implements Spool {
 
   /** Something more waits. */
   #arrived(): void {
-    this.#giveUpOld();
-    this.#bound();
+    this.#bounds.keep();
     this.#changed();
   }
 
-  #giveUpOld(): void {
-    const { clock, config } = this.#deps;
-    if (clock.monoUs() - this.#lookedForAgeUs < AGE_LOOK_US) return;
-    this.#lookedForAgeUs = clock.monoUs();
-    for (const entry of this.#holdings.entries) {
-      if (entry.item.kind !== 'segment' || entry.isInFlight) continue;
-      const ageUs = this.#ageUs(entry.item.header);
-      if (ageUs === undefined) continue;
-      if (ageUs <= config.maxAgeS * 1e6) return;
-      this.#holdings.giveUp(entry, 'spool_expired', null);
-    }
-  }
-
-  /** How long ago it was captured, at least; undefined if nobody knows. */
-  #ageUs({ streamId, startMonoUs, startAtUs }: SegmentNote): number | undefined {
-    const { bootId, clock, floorUs } = this.#deps;
-    const stream = this.#holdings.streams.get(streamId)?.item.stream;
-    if (stream?.bootId === bootId) return clock.monoUs() - startMonoUs;
-    return stream === undefined || stream.timeEstimated ? undefined : floorUs() - startAtUs;
-  }
-
-  /** Events are small and kept longest, but not without end. */
-  #boundEvents(): void {
-    const { entries } = this.#holdings;
-    while (entries.events > MAX_EVENTS) {
-      const oldest = this.#oldest('event', () => true);
-      if (oldest === undefined) return;
-      this.#holdings.remove(oldest);
-      if (this.#eventsGivenUp % TOLD_EVENTS === 0)
-        this.#deps.log.warn(
-          { code: 'SPOOL_FULL', givenUp: this.#eventsGivenUp + 1 },
-          'too many events wait: the oldest are given up',
-        );
-      this.#eventsGivenUp += 1;
-    }
-  }
-
-  /** What is left when the flash does not take enough of it. */
-  #bound(): void {
-    this.#boundEvents();
-    const { entries } = this.#holdings;
-    for (;;) {
-      const isCrowded = entries.size > MAX_ENTRIES;
-      if (!isCrowded && this.#holdings.memoryBytes <= this.#deps.config.memoryBytes) return;
-      const oldest = this.#oldest('segment', (entry) => isCrowded || entry.place === 'stale');
-      if (oldest !== undefined) {
-        this.#flusher.tellFull();
-        this.#holdings.giveUp(oldest, 'spool_full', 'SPOOL_FULL');
-      } else if (!isCrowded || this.#holdings.joinOldestGaps() === undefined) return;
-    }
-  }
-
-  #oldest(kind: RecordKind, isMeantToo: (entry: Entry) => boolean): Entry | undefined {
-    for (const entry of this.#holdings.entries)
-      if (entry.item.kind === kind && !entry.isInFlight && isMeantToo(entry)) return entry;
-    return undefined;
-  }
-
-  /** Up to the oldest that only memory holds, or to the newest there is. */
-  #tellSafe(): void {
-    const { newest } = this.#holdings;
-    if (newest?.bootId !== this.#deps.bootId) return;
-    // Looked for anew only when it is safe: there may be thousands.
-    if (this.#unsafe !== undefined && isStale(this.#unsafe)) return;
-    const unsafe = this.#holdings.oldestStale(
-      (item) => item.kind === 'segment' || (item.kind === 'gap' && isOf(item.gap, newest)),
-    );
-    this.#unsafe = unsafe;
-    const safeUs = Math.min(newest.endMonoUs, unsafe ? startOf(unsafe) : newest.endMonoUs);
-    if (safeUs <= this.#toldSafeUs) return;
-    this.#toldSafeUs = safeUs;
-    const endAtUs = newest.endAtUs - (newest.endMonoUs - safeUs);
-    this.#deps.onSafe({ ...newest, endMonoUs: safeUs, endAtUs });
-  }
-
   #changed(): void {
-    this.#tellSafe();
+    this.#safe.tell();
     this.#flusher.wake();
     this.#notify();
   }
@@ -357,17 +271,8 @@ export class SpoolQueue implements Spool {
   }
 }
 
-const isOf = ({ bootId }: Gap, newest: Safe): boolean => bootId === newest.bootId;
-
 function endOf({ bootId, endMonoUs, endAtUs, epoch }: Safe): Stretch {
   return { bootId, startMonoUs: endMonoUs, startAtUs: endAtUs, durationUs: 0, epoch };
-}
-
-const isStale = ({ isGone, place }: Entry): boolean => !isGone && place !== 'flash';
-
-function startOf({ item }: Entry): number {
-  if (item.kind === 'segment') return item.header.startMonoUs;
-  return item.kind === 'gap' ? item.gap.startMonoUs : item.event.startMonoUs;
 }
 
 function noteOf(header: SegmentHeader): SegmentNote {

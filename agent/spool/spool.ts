@@ -4,11 +4,12 @@ import type { ErrorCode } from '../../proto/errors.ts';
 import { EVENT_SCOPES, type Event } from '../../proto/event.ts';
 import type { Gap } from '../../proto/gap.ts';
 import type { SpoolHealth } from '../../proto/health.ts';
-import type { InfoField } from '../../proto/info.ts';
-import type { Scope } from '../../proto/scopes.ts';
 import type { SegmentHeader } from '../../proto/segment.ts';
 import type { Stream } from '../../proto/stream.ts';
 import type { Target } from '../../proto/verdict.ts';
+import type { Captured } from '../consent/captured.ts';
+
+export type { Captured } from '../consent/captured.ts';
 
 /** What is known of a segment that waits, wherever its media are. */
 export type SegmentNote = Omit<SegmentHeader, 'decodeStartUs' | 'sha256'>;
@@ -25,13 +26,6 @@ export type SpoolItem =
     }
   | { readonly kind: 'gap'; readonly id: number; readonly gap: Gap }
   | { readonly kind: 'event'; readonly id: number; readonly event: Event };
-
-export interface Captured {
-  readonly epoch: number;
-  readonly scopes: readonly Scope[];
-  /** The part of device information that it tells; absent for none. */
-  readonly part?: InfoField;
-}
 
 /** What consent has to allow for an event. Those of the device itself tell of its health. */
 export function coverOfEvent({ kind, epoch }: Pick<Event, 'kind' | 'epoch'>): Captured {

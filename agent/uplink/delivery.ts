@@ -12,20 +12,19 @@ import type { Clock } from '../clock.ts';
 import type { Captured, Lane, Spool, SpoolItem } from '../spool/spool.ts';
 import type { DeviceSession } from './device-session.ts';
 import type { Errand } from './errand.ts';
+import { ErrandRound } from './errand-round.ts';
 import type { LinkFigures } from './figures.ts';
 import { type Flight, Flights } from './flights.ts';
+import { GrantIntake, type GrantIntakeDeps } from './grant-intake.ts';
 import { capturedIn, coverOf, type Message, messageOf, targetOf } from './message.ts';
 import { Metering } from './metering.ts';
 import { Retries } from './retries.ts';
-
-const UNSAVED_RETRY_MS = 5000;
 
 export interface DeliveryDeps {
   /** Read at each use: it may change at any moment. */
   readonly config: AgentConfig['uplink'];
   readonly spool: Spool;
-  readonly gate: {
-    accept(payload: Uint8Array): { readonly outcome: string; readonly epoch?: number };
+  readonly gate: GrantIntakeDeps['gate'] & {
     mayKeep(item: Captured): boolean;
     maySend(item: Captured): boolean;
     onChange(listener: () => void): () => void;
@@ -51,27 +50,26 @@ export class Delivery {
   readonly #flights: Flights;
   readonly #retries: Retries;
   readonly #metering: Metering;
+  readonly #grants: GrantIntake;
+  readonly #errands: ErrandRound;
   #wake = Promise.withResolvers<void>();
-  #isSynced = false;
-  /** The last grant is in force: by one that could not be saved nothing that waits is judged. */
-  #isInForce = false;
-  #epochToReport: number | undefined;
+  /** Something has changed: it is looked again what is to do. */
+  readonly #again = (): void => this.#wake.resolve();
   /** The lease ran out: wait for the gate. */
   #isHeld = false;
-  #unsavedTimer: NodeJS.Timeout | undefined;
-  #isOpened = false;
   #over: LenscapError | undefined;
   #hasSent = false;
   #delivered = 0;
   #session: DeviceSession | undefined;
   #wasWithdrawn = false;
   #isLeaving = false;
-  #errands: Promise<unknown> | undefined;
 
   constructor(deps: DeliveryDeps) {
-    const { config, random, log } = deps;
+    const { config, random, log, gate, errands } = deps;
     this.#deps = deps;
-    const wake = () => this.#wake.resolve();
+    this.#errands = new ErrandRound(errands);
+    const wake = this.#again;
+    this.#grants = new GrantIntake({ gate, onTaken: () => this.#obeyed() });
     this.#retries = new Retries(config, random, wake);
     this.#flights = new Flights({ limits: config, onRested: wake });
     this.#metering = new Metering({ config, log, onFree: () => this.#leave() });
@@ -89,15 +87,15 @@ export class Delivery {
 
   /** What the server says, in order of arrival; may come before run(). */
   receive(noun: DownNoun, payload: Uint8Array): void {
-    if (noun === 'grant') this.#receiveGrant(payload);
+    if (noun === 'grant') this.#grants.receive(payload);
     else if (noun === 'verdict') this.#receiveVerdict(payload);
-    else this.#deps.errands.find((errand) => errand.noun === noun)?.receive(payload);
-    this.#wake.resolve();
+    else this.#errands.hear(noun, payload);
+    this.#again();
   }
 
   /** Nothing is unsent any more. */
   drained(): void {
-    this.#wake.resolve();
+    this.#again();
   }
 
   /**
@@ -108,7 +106,7 @@ export class Delivery {
   async run(session: DeviceSession, stop: AbortSignal, cut: AbortSignal): Promise<Ending> {
     const { spool, gate, grantTimeoutMs } = this.#deps;
     this.#session = session;
-    const wake = () => this.#wake.resolve();
+    const wake = this.#again;
     const ending = new AbortController();
     const options = { signal: ending.signal };
     stop.addEventListener('abort', wake, options);
@@ -120,9 +118,9 @@ export class Delivery {
         wake();
       }),
     ];
-    const grantTimer = setTimeout(() => {
-      if (!this.#isSynced) session.drop(new Error(`no valid grant within ${grantTimeoutMs} ms`));
-    }, grantTimeoutMs);
+    this.#grants.expect(grantTimeoutMs, () =>
+      session.drop(new Error(`no valid grant within ${grantTimeoutMs} ms`)),
+    );
     const lost = session.lost.then((error) => {
       this.#over = error;
       wake();
@@ -131,15 +129,14 @@ export class Delivery {
     try {
       return await this.#work(session, stop, cut, ending.signal);
     } finally {
-      clearTimeout(grantTimer);
-      clearTimeout(this.#unsavedTimer);
+      this.#grants.end();
       this.#retries.end();
       ending.abort();
       for (const stopOne of stopListening) stopOne();
       if (cut.aborted) session.drop(new Error('stopped'));
       else await session.close();
       await lost;
-      await this.#errands;
+      await this.#errands.ended;
       await metering;
       this.#flights.end();
       spool.giveBackAll();
@@ -152,11 +149,16 @@ export class Delivery {
     cut: AbortSignal,
     ending: AbortSignal,
   ): Promise<Ending> {
+    const line = {
+      publish: session.publish,
+      reconnect: () => this.#leave(),
+      isMetered: () => this.#metering.isMetered,
+    };
     while (!cut.aborted) {
       this.#wake = Promise.withResolvers<void>();
       if (this.#over) return this.#wasWithdrawn ? 'again' : this.#over;
       await this.#fill(session);
-      if (this.#isSynced) this.#errands ??= this.#runErrands(session, ending);
+      if (this.#grants.isSynced) this.#errands.begin(line, ending);
       if (this.#flights.size === 0 && this.#isLeaving) return 'again';
       if (this.#flights.size === 0 && this.#isDone(stop)) return 'done';
       await this.#wake.promise;
@@ -167,27 +169,19 @@ export class Delivery {
   #isDone(stop: AbortSignal): boolean {
     if (!stop.aborted) return false;
     // What else waits has to wait for another network.
-    const isSent = this.#metering.isMetered && this.#isSynced && !this.#retries.isPausing;
+    const isSent = this.#metering.isMetered && this.#grants.isSynced && !this.#retries.isPausing;
     return isSent || this.#deps.spool.held().items === 0;
   }
 
   /** Another connection is wanted as soon as nothing is unacknowledged. */
   #leave(): void {
     this.#isLeaving = true;
-    this.#wake.resolve();
-  }
-
-  #runErrands(session: DeviceSession, signal: AbortSignal): Promise<unknown> {
-    const line = {
-      publish: session.publish,
-      reconnect: () => this.#leave(),
-    };
-    return Promise.all(this.#deps.errands.map((errand) => errand.run(line, signal)));
+    this.#again();
   }
 
   async #fill(session: DeviceSession): Promise<void> {
-    if (!this.#isSynced) return;
-    this.#open(session);
+    if (!this.#grants.isSynced) return;
+    for (const { noun, payload } of this.#errands.openings()) this.#tell(session, noun, payload);
     this.#reportEpoch(session);
     for (;;) {
       const next = this.#next(session);
@@ -195,16 +189,6 @@ export class Delivery {
       const message = await messageOf(next.item);
       if (message === undefined) continue;
       if (this.#isAllowed(next.item)) this.#publish(session, next.item, next.lane, message);
-    }
-  }
-
-  /** What has to come before anything else. */
-  #open(session: DeviceSession): void {
-    if (this.#isOpened) return;
-    this.#isOpened = true;
-    for (const errand of this.#deps.errands) {
-      const opening = errand.opening?.() ?? null;
-      if (opening !== null) this.#tell(session, opening.noun, opening.payload);
     }
   }
 
@@ -225,7 +209,7 @@ export class Delivery {
     const { spool, gate } = this.#deps;
     const captured = capturedIn(item);
     if (gate.maySend(captured)) return true;
-    this.#isHeld = gate.mayKeep(captured) || !this.#isInForce;
+    this.#isHeld = gate.mayKeep(captured) || !this.#grants.isInForce;
     if (this.#isHeld) spool.giveBack(item.id);
     else spool.retain((held) => gate.mayKeep(held));
     return false;
@@ -240,7 +224,7 @@ export class Delivery {
       .then(() => this.#acknowledged(flight, payload.byteLength))
       // A loss shows as `lost` too, which ends run() and gives everything back.
       .catch((error: unknown) => this.#deps.log.debug({ err: error }, 'not acknowledged'))
-      .finally(() => this.#wake.resolve());
+      .finally(this.#again);
   }
 
   #acknowledged(flight: Flight, bytes: number): void {
@@ -253,20 +237,16 @@ export class Delivery {
       return;
     }
     this.#delivered += 1;
-    figures.noteSent(item.kind, bytes);
+    if (!flight.isRefused) figures.noteSent(item.kind, bytes);
     this.#retries.settled(item.id);
     log.debug({ target: targetOf(item) }, 'acknowledged');
     spool.free(item.id);
   }
 
   #reportEpoch(session: DeviceSession): void {
-    if (this.#epochToReport === undefined) return;
-    const payload = encodeApplied({
-      epoch: this.#epochToReport,
-      atUs: this.#deps.clock.wallUs(),
-    });
-    this.#epochToReport = undefined;
-    this.#tell(session, 'applied', payload);
+    const epoch = this.#grants.takeEpoch();
+    if (epoch === undefined) return;
+    this.#tell(session, 'applied', encodeApplied({ epoch, atUs: this.#deps.clock.wallUs() }));
   }
 
   #tell(session: DeviceSession, noun: UpNoun, payload: Uint8Array): void {
@@ -281,47 +261,39 @@ export class Delivery {
       .catch((error: unknown) => this.#deps.log.debug({ noun, err: error }, 'not acknowledged'));
   }
 
-  #receiveGrant(payload: Uint8Array): void {
-    const accepted = this.#deps.gate.accept(payload);
-    if (accepted.outcome === 'ignored') return;
-    clearTimeout(this.#unsavedTimer);
-    // What the disk does not take or let go of now it may later, and the server waits to hear of it.
-    if (accepted.outcome === 'unsaved')
-      this.#unsavedTimer = setTimeout(() => this.receive('grant', payload), UNSAVED_RETRY_MS);
-    this.#isSynced = true;
-    this.#isInForce = accepted.outcome === 'applied';
-    if (accepted.outcome === 'applied') this.#epochToReport = accepted.epoch;
-    this.#keepBackWithdrawn();
-  }
-
   /** On a slow line the rest of a withdrawn item would still leave, and the report behind it. */
-  #keepBackWithdrawn(): void {
-    const { gate, errands } = this.#deps;
+  #obeyed(): void {
+    this.#again();
+    const { gate, log } = this.#deps;
     if (this.#session === undefined || this.#session.unsentBytes() === 0) return;
     const mayGo = (captured: Captured | null): boolean => !captured || gate.mayKeep(captured);
-    if (this.#flights.every(mayGo) && errands.every((one) => mayGo(one.underWay?.() ?? null)))
-      return;
+    if (this.#flights.every(mayGo) && this.#errands.every(mayGo)) return;
     this.#wasWithdrawn = true;
-    this.#deps.log.info('connecting anew, to keep back what was withdrawn while it was being sent');
+    log.info('connecting anew, to keep back what was withdrawn while it was being sent');
     this.#session.drop(new Error('consent was withdrawn for what was being sent'));
   }
 
   #receiveVerdict(payload: Uint8Array): void {
     const { spool, log } = this.#deps;
-    let verdict: Verdict;
-    try {
-      verdict = decodeVerdict(payload);
-    } catch (error) {
-      log.warn({ code: toLenscapError(error).code }, 'a verdict that cannot be read is ignored');
-      return;
-    }
+    const verdict = readVerdict(payload, log);
+    if (verdict === null) return;
     const { target, code, erase, detail } = verdict;
     log.warn({ target, code, erase, detail }, 'the server refused what was sent');
     if (erase) {
+      this.#flights.refused(target);
       spool.refuse(target, coverOf(verdict));
       return;
     }
     this.#flights.askAgain(target, code);
     if (code === 'STREAM_UNKNOWN' && target.kind === 'segment') spool.resendStream(target.streamId);
+  }
+}
+
+function readVerdict(payload: Uint8Array, log: Logger): Verdict | null {
+  try {
+    return decodeVerdict(payload);
+  } catch (error) {
+    log.warn({ code: toLenscapError(error).code }, 'a verdict that cannot be read is ignored');
+    return null;
   }
 }

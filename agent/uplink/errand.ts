@@ -9,6 +9,8 @@ export interface Line {
   publish(noun: UpNoun, payload: Uint8Array): Promise<void>;
   /** Asks for a new connection as soon as nothing is unacknowledged. */
   reconnect(): void;
+  /** Whether it goes over a network that costs by volume, as of now. Absent: it does not. */
+  isMetered?(): boolean;
 }
 
 export interface Opening {

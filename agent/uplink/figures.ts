@@ -1,5 +1,5 @@
 // What the link did since the agent started, over all its connections. Invariant: counts only grow,
-// and count what the server has acknowledged.
+// and count what the server has taken in: what it refused is not among what was sent.
 
 export class LinkFigures {
   #segmentsSent = 0;

@@ -12,6 +12,8 @@ export interface Flight {
   readonly sentMs: number;
   /** Set by a verdict that asks for the item again. */
   retry: ErrorCode | null;
+  /** Set by a verdict that refuses it for good. */
+  isRefused: boolean;
 }
 
 export interface FlightsDeps {
@@ -37,7 +39,7 @@ export class Flights {
   }
 
   begin(item: SpoolItem, lane: Lane): Flight {
-    const flight: Flight = { item, lane, sentMs: performance.now(), retry: null };
+    const flight: Flight = { item, lane, sentMs: performance.now(), retry: null, isRefused: false };
     this.#byItem.set(item.id, flight);
     return flight;
   }
@@ -54,8 +56,12 @@ export class Flights {
 
   /** The server asks for it again; known when its acknowledgement comes. */
   askAgain(target: Target, code: ErrorCode): void {
-    for (const flight of this.#byItem.values())
-      if (isSameTarget(targetOf(flight.item), target)) flight.retry = code;
+    for (const flight of this.#of(target)) flight.retry = code;
+  }
+
+  /** The server will not have it. */
+  refused(target: Target): void {
+    for (const flight of this.#of(target)) flight.isRefused = true;
   }
 
   every(holds: (captured: Captured) => boolean): boolean {
@@ -80,6 +86,10 @@ export class Flights {
   end(): void {
     clearTimeout(this.#rest);
     this.#byItem.clear();
+  }
+
+  #of(target: Target): Flight[] {
+    return [...this.#byItem.values()].filter(({ item }) => isSameTarget(targetOf(item), target));
   }
 
   #isResting(): boolean {

@@ -56,11 +56,13 @@ export class Info implements Errand {
     const grant = gate.grantOf('device_info');
     if (grant === null || signal.aborted) return null;
     const info = onlyNamed(known, gate.infoFields());
-    const news = JSON.stringify([grant.epoch, info]);
+    // As it is sent: what does not fit the message is no news.
+    const payload = encodeInfo({ epoch: grant.epoch, ...info });
+    const news = Buffer.from(payload).toString('base64');
     const isEmpty = Object.values(info).every((value) => value === null);
     if (news === told || (isEmpty && told === null)) return news;
     await line
-      .publish('info', encodeInfo({ epoch: grant.epoch, ...info }))
+      .publish('info', payload)
       .catch((error: unknown) => log.debug({ code: toLenscapError(error).code }, 'not told'));
     return news;
   }

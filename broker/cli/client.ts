@@ -1,35 +1,18 @@
-// The owner's HTTP API as a client sees it. Errors of the server come out as LenscapError with the
-// code it gave; what it cannot be asked comes out as SERVER_UNREACHABLE.
-import { type ErrorCode, isErrorCode, LenscapError } from '../../proto/errors.ts';
+// The owner's HTTP API as a client sees it: what can be asked, and what is answered.
+import { Api, type ApiDeps } from './api.ts';
+import type { ConfigEntry, ConfigState } from './config-answers.ts';
+import type { ConsentRecord, ConsentState, PolicyAnswer, Receipt } from './consent-answers.ts';
+import type { Claim, Device, Held, MadeClaim } from './device-answers.ts';
+import type { LogPage } from './log-answers.ts';
 import type {
   Account,
-  Claim,
-  ConsentRecord,
-  ConsentState,
-  Device,
   EventPage,
-  Held,
-  LogPage,
-  MadeClaim,
   Manifest,
   Play,
-  PolicyAnswer,
-  Receipt,
   SegmentPage,
   Snapshot,
   SnapshotPage,
-} from './answers.ts';
-import type { ConfigEntry, ConfigState } from './config-answers.ts';
-
-export interface ClientDeps {
-  /** Address of the server, e.g. http://127.0.0.1:8480. */
-  readonly server: string;
-  /** Of `login`; absent before it. */
-  readonly token?: string;
-  readonly timeoutMs?: number;
-  /** Gives up what is being asked. */
-  readonly signal?: AbortSignal;
-}
+} from './recording-answers.ts';
 
 /** ISO 8601 with zone; absent = all there is. */
 export interface Range {
@@ -50,287 +33,225 @@ export interface LogsAsked extends Range {
 
 type Query = EventsAsked & { readonly asOf?: string; readonly cursor?: string | undefined };
 
-const TIMEOUT_MS = 30_000;
-
 export class Client {
-  readonly #server: string;
-  readonly #token: string | undefined;
-  readonly #timeoutMs: number;
-  readonly #signal: AbortSignal;
+  readonly #api: Api;
 
-  constructor({ server, token, timeoutMs = TIMEOUT_MS, signal }: ClientDeps) {
-    this.#signal = signal ?? new AbortController().signal;
-    this.#server = server.replace(/\/+$/, '');
-    this.#token = token;
-    this.#timeoutMs = timeoutMs;
+  constructor(deps: ApiDeps) {
+    this.#api = new Api(deps);
   }
 
   login(email: string, password: string): Promise<{ token: string; expiresAt: string }> {
-    return this.#json('POST', '/api/login', { email, password });
+    return this.#api.json('POST', '/api/login', { email, password });
   }
 
   async logout(): Promise<void> {
-    await this.#json('POST', '/api/logout');
+    await this.#api.json('POST', '/api/logout');
   }
 
   policy(): Promise<PolicyAnswer> {
-    return this.#json('GET', '/api/policy');
+    return this.#api.json('GET', '/api/policy');
   }
 
   async devices(): Promise<Device[]> {
-    return (await this.#json<{ devices: Device[] }>('GET', '/api/devices')).devices;
+    return (await this.#api.json<{ devices: Device[] }>('GET', '/api/devices')).devices;
   }
 
   device(deviceId: string): Promise<Device> {
-    return this.#json('GET', path(deviceId));
+    return this.#api.json('GET', path(deviceId));
   }
 
   /** All that is held of what a camera told of itself. */
   told(deviceId: string): Promise<Held> {
-    return this.#json('GET', `${path(deviceId)}/info`);
+    return this.#api.json('GET', `${path(deviceId)}/info`);
   }
 
   /** Erases that; answers of how many kinds there was something. */
-  async eraseTold(deviceId: string): Promise<number> {
-    return (await this.#json<{ deleted: number }>('DELETE', `${path(deviceId)}/info`)).deleted;
+  eraseTold(deviceId: string): Promise<number> {
+    return this.#deleted(`${path(deviceId)}/info`);
   }
 
   /** Gives a camera away; `releasedAt` is set once it has confirmed. */
   release(deviceId: string, recordings: string): Promise<Device> {
-    return this.#json('POST', `${path(deviceId)}/release`, { recordings });
+    return this.#api.json('POST', `${path(deviceId)}/release`, { recordings });
   }
 
   /** Answers how many certificates were revoked. */
   async revoke(deviceId: string): Promise<number> {
     const url = `${path(deviceId)}/revoke`;
-    return (await this.#json<{ certificates: number }>('POST', url)).certificates;
+    return (await this.#api.json<{ certificates: number }>('POST', url)).certificates;
   }
 
   /** A setup code, for a new camera or to let `deviceId` in again. */
   newClaim(request: { readonly name: string; readonly deviceId?: string }): Promise<MadeClaim> {
-    return this.#json('POST', '/api/claims', request);
+    return this.#api.json('POST', '/api/claims', request);
   }
 
   async claims(): Promise<Claim[]> {
-    return (await this.#json<{ claims: Claim[] }>('GET', '/api/claims')).claims;
+    return (await this.#api.json<{ claims: Claim[] }>('GET', '/api/claims')).claims;
   }
 
   async cancelClaim(claimId: string): Promise<void> {
-    await this.#json('DELETE', `/api/claims/${encodeURIComponent(claimId)}`);
+    await this.#api.json('DELETE', `/api/claims/${encodeURIComponent(claimId)}`);
   }
 
   claimLabel(code: string, name: string): Promise<{ serial: string; model: string }> {
-    return this.#json('POST', '/api/claims/label', { code, name });
+    return this.#api.json('POST', '/api/claims/label', { code, name });
   }
 
   consent(deviceId: string): Promise<ConsentState> {
-    return this.#json('GET', `${path(deviceId)}/consent`);
+    return this.#api.json('GET', `${path(deviceId)}/consent`);
   }
 
   grant(deviceId: string, scopes: readonly string[], policySha256: string): Promise<ConsentState> {
-    return this.#json('POST', `${path(deviceId)}/consent/grant`, { scopes, policySha256 });
+    return this.#api.json('POST', `${path(deviceId)}/consent/grant`, { scopes, policySha256 });
   }
 
   /** No scopes = all. */
   withdraw(deviceId: string, scopes?: readonly string[]): Promise<ConsentState> {
-    return this.#json('POST', `${path(deviceId)}/consent/withdraw`, scopes ? { scopes } : {});
+    return this.#api.json('POST', `${path(deviceId)}/consent/withdraw`, scopes ? { scopes } : {});
   }
 
   async consentLog(deviceId: string): Promise<ConsentRecord[]> {
     const url = `${path(deviceId)}/consent/log`;
-    return (await this.#json<{ records: ConsentRecord[] }>('GET', url)).records;
+    return (await this.#api.json<{ records: ConsentRecord[] }>('GET', url)).records;
   }
 
   receipt(deviceId: string): Promise<Receipt> {
-    return this.#json('GET', `${path(deviceId)}/consent/receipt`);
+    return this.#api.json('GET', `${path(deviceId)}/consent/receipt`);
   }
 
   config(deviceId: string): Promise<ConfigState> {
-    return this.#json('GET', `${path(deviceId)}/config`);
+    return this.#api.json('GET', `${path(deviceId)}/config`);
   }
 
   /** A merge patch upon the version that was looked at. */
   patchConfig(deviceId: string, version: number, patch: object): Promise<ConfigState> {
-    return this.#json('PATCH', `${path(deviceId)}/config`, { version, patch });
+    return this.#api.json('PATCH', `${path(deviceId)}/config`, { version, patch });
+  }
+
+  /** What can be changed of a camera. */
+  configSchema(): Promise<unknown> {
+    return this.#api.json('GET', '/api/config-schema');
   }
 
   /** The newest first, all that are kept. */
   async configHistory(deviceId: string): Promise<ConfigEntry[]> {
     const url = `${path(deviceId)}/config/history?limit=200`;
-    return (await this.#json<{ versions: ConfigEntry[] }>('GET', url)).versions;
+    return (await this.#api.json<{ versions: ConfigEntry[] }>('GET', url)).versions;
   }
 
   restoreConfig(deviceId: string, version: number, seen: number): Promise<ConfigState> {
-    return this.#json('POST', `${path(deviceId)}/config/restore`, { version, seen });
+    return this.#api.json('POST', `${path(deviceId)}/config/restore`, { version, seen });
   }
 
   /** One page after another. */
-  async *segments(deviceId: string, range: Range): AsyncGenerator<SegmentPage, void> {
-    for (let cursor: string | undefined; ; ) {
-      const url = `${path(deviceId)}/segments${query({ ...range, cursor })}`;
-      const page: SegmentPage = await this.#json('GET', url);
-      yield page;
-      if (page.next === null) return;
-      cursor = page.next;
-    }
+  segments(deviceId: string, range: Range): AsyncGenerator<SegmentPage, void> {
+    return this.#pages(`${path(deviceId)}/segments`, range);
   }
 
   /** One page after another. */
-  async *events(deviceId: string, asked: EventsAsked): AsyncGenerator<EventPage, void> {
-    for (let cursor: string | undefined; ; ) {
-      const url = `${path(deviceId)}/events${query({ ...asked, cursor })}`;
-      const page: EventPage = await this.#json('GET', url);
-      yield page;
-      if (page.next === null) return;
-      cursor = page.next;
-    }
+  events(deviceId: string, asked: EventsAsked): AsyncGenerator<EventPage, void> {
+    return this.#pages(`${path(deviceId)}/events`, asked);
   }
 
   async alerts(deviceId: string): Promise<string[]> {
-    return (await this.#json<{ kinds: string[] }>('GET', `${path(deviceId)}/alerts`)).kinds;
+    return (await this.#api.json<{ kinds: string[] }>('GET', `${path(deviceId)}/alerts`)).kinds;
   }
 
   async setAlerts(deviceId: string, kinds: readonly string[]): Promise<string[]> {
     const url = `${path(deviceId)}/alerts`;
-    return (await this.#json<{ kinds: string[] }>('PUT', url, { kinds })).kinds;
+    return (await this.#api.json<{ kinds: string[] }>('PUT', url, { kinds })).kinds;
   }
 
   /** One page after another. */
-  async *snapshots(deviceId: string, range: Range): AsyncGenerator<SnapshotPage, void> {
+  snapshots(deviceId: string, range: Range): AsyncGenerator<SnapshotPage, void> {
+    return this.#pages(`${path(deviceId)}/snapshots`, range);
+  }
+
+  /** Has the camera take one now; answers when it is stored. */
+  takeSnapshot(deviceId: string): Promise<Snapshot> {
+    return this.#api.json('POST', `${path(deviceId)}/snapshots`);
+  }
+
+  /** JPEG. */
+  picture(deviceId: string, snapshotId: string): Promise<Uint8Array> {
+    const url = `${path(deviceId)}/snapshots/${encodeURIComponent(snapshotId)}`;
+    return this.#api.bytes(url);
+  }
+
+  deleteSnapshot(deviceId: string, snapshotId: string): Promise<number> {
+    const url = `${path(deviceId)}/snapshots/${encodeURIComponent(snapshotId)}`;
+    return this.#deleted(url);
+  }
+
+  deleteSnapshots(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/snapshots${query(range)}`;
+    return this.#deleted(url);
+  }
+
+  deleteEvents(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/events${query(range)}`;
+    return this.#deleted(url);
+  }
+
+  timeline(deviceId: string, range: Range): Promise<Account> {
+    return this.#api.json('GET', `${path(deviceId)}/timeline${query(range)}`);
+  }
+
+  play(deviceId: string, range: Range): Promise<Play> {
+    return this.#api.json('POST', `${path(deviceId)}/play`, range);
+  }
+
+  manifest(deviceId: string, range: Range & { readonly asOf?: string }): Promise<Manifest> {
+    return this.#api.json('GET', `${path(deviceId)}/export/manifest${query(range)}`);
+  }
+
+  /** The bytes of an export; an error while they come is an error of the stream. */
+  export(
+    deviceId: string,
+    range: Range & { readonly asOf?: string },
+  ): Promise<ReadableStream<Uint8Array>> {
+    const url = `${path(deviceId)}/export${query(range)}`;
+    return this.#api.stream(url);
+  }
+
+  deleteSegment(deviceId: string, streamId: string, sequence: number): Promise<number> {
+    const url = `${path(deviceId)}/segments/${encodeURIComponent(streamId)}/${sequence}`;
+    return this.#deleted(url);
+  }
+
+  deleteRange(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/segments${query(range)}`;
+    return this.#deleted(url);
+  }
+
+  /** One page; its `next` is also where to go on later. */
+  logs(deviceId: string, asked: LogsAsked): Promise<LogPage> {
+    return this.#api.json('GET', `${path(deviceId)}/logs${query(asked)}`);
+  }
+
+  /** Answers how many lines. */
+  deleteLogs(deviceId: string, range: Range): Promise<number> {
+    const url = `${path(deviceId)}/logs${query(range)}`;
+    return this.#deleted(url);
+  }
+
+  async *#pages<T extends { readonly next: string | null }>(
+    url: string,
+    asked: EventsAsked,
+  ): AsyncGenerator<T, void> {
     for (let cursor: string | undefined; ; ) {
-      const url = `${path(deviceId)}/snapshots${query({ ...range, cursor })}`;
-      const page: SnapshotPage = await this.#json('GET', url);
+      const page: T = await this.#api.json('GET', `${url}${query({ ...asked, cursor })}`);
       yield page;
       if (page.next === null) return;
       cursor = page.next;
     }
   }
 
-  /** Has the camera take one now; answers when it is stored. */
-  takeSnapshot(deviceId: string): Promise<Snapshot> {
-    return this.#json('POST', `${path(deviceId)}/snapshots`);
+  /** Answers how much was deleted. */
+  async #deleted(url: string): Promise<number> {
+    return (await this.#api.json<{ deleted: number }>('DELETE', url)).deleted;
   }
-
-  /** JPEG. */
-  async picture(deviceId: string, snapshotId: string): Promise<Uint8Array> {
-    const url = `${path(deviceId)}/snapshots/${encodeURIComponent(snapshotId)}`;
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(this.#timeoutMs)]);
-    const response = await this.#ask('GET', url, undefined, signal);
-    const bytes = await response.arrayBuffer().catch((error: unknown) => {
-      throw unreachable(this.#server, error);
-    });
-    return new Uint8Array(bytes);
-  }
-
-  async deleteSnapshot(deviceId: string, snapshotId: string): Promise<number> {
-    const url = `${path(deviceId)}/snapshots/${encodeURIComponent(snapshotId)}`;
-    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
-  }
-
-  async deleteSnapshots(deviceId: string, range: Range): Promise<number> {
-    const url = `${path(deviceId)}/snapshots${query(range)}`;
-    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
-  }
-
-  async deleteEvents(deviceId: string, range: Range): Promise<number> {
-    const url = `${path(deviceId)}/events${query(range)}`;
-    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
-  }
-
-  timeline(deviceId: string, range: Range): Promise<Account> {
-    return this.#json('GET', `${path(deviceId)}/timeline${query(range)}`);
-  }
-
-  play(deviceId: string, range: Range): Promise<Play> {
-    return this.#json('POST', `${path(deviceId)}/play`, range);
-  }
-
-  manifest(deviceId: string, range: Range & { readonly asOf?: string }): Promise<Manifest> {
-    return this.#json('GET', `${path(deviceId)}/export/manifest${query(range)}`);
-  }
-
-  /** The bytes of an export; an error while they come is an error of the stream. */
-  async export(
-    deviceId: string,
-    range: Range & { readonly asOf?: string },
-  ): Promise<ReadableStream<Uint8Array>> {
-    const url = `${path(deviceId)}/export${query(range)}`;
-    const response = await this.#ask('GET', url, undefined, this.#signal);
-    if (!response.body) throw new LenscapError('SERVER_UNREACHABLE', 'an empty answer');
-    return response.body;
-  }
-
-  async deleteSegment(deviceId: string, streamId: string, sequence: number): Promise<number> {
-    const url = `${path(deviceId)}/segments/${encodeURIComponent(streamId)}/${sequence}`;
-    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
-  }
-
-  async deleteRange(deviceId: string, range: Range): Promise<number> {
-    const url = `${path(deviceId)}/segments${query(range)}`;
-    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
-  }
-
-  /** One page; its `next` is also where to go on later. */
-  logs(deviceId: string, asked: LogsAsked): Promise<LogPage> {
-    return this.#json('GET', `${path(deviceId)}/logs${query(asked)}`);
-  }
-
-  /** Answers how many lines. */
-  async deleteLogs(deviceId: string, range: Range): Promise<number> {
-    const url = `${path(deviceId)}/logs${query(range)}`;
-    return (await this.#json<{ deleted: number }>('DELETE', url)).deleted;
-  }
-
-  async #json<T>(method: string, url: string, body?: unknown): Promise<T> {
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(this.#timeoutMs)]);
-    const response = await this.#ask(method, url, body, signal);
-    try {
-      const answer: T = JSON.parse(await response.text());
-      return answer;
-    } catch (error) {
-      throw unreachable(this.#server, error);
-    }
-  }
-
-  async #ask(method: string, url: string, body: unknown, signal: AbortSignal): Promise<Response> {
-    const headers = {
-      ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    };
-    const sent = body === undefined ? null : JSON.stringify(body);
-    const request = { method, headers, body: sent, signal, redirect: 'error' as const };
-    const response = await fetch(`${this.#server}${url}`, request).catch((error: unknown) => {
-      throw unreachable(this.#server, error);
-    });
-    if (response.ok) return response;
-    throw await refusal(this.#server, response);
-  }
-}
-
-async function refusal(server: string, response: Response): Promise<LenscapError> {
-  const text = await response.text().catch(() => '');
-  const { code, message } = parseRefusal(text);
-  if (code === undefined)
-    return new LenscapError('SERVER_UNREACHABLE', `${server} answers ${response.status}`);
-  return new LenscapError(code, message);
-}
-
-/** The detail of a refusal: its message without the table's part, which the error adds again. */
-function parseRefusal(text: string): { code?: ErrorCode; message: string } {
-  try {
-    const { code, message }: { code?: unknown; message?: unknown } = JSON.parse(text);
-    if (typeof code !== 'string' || !isErrorCode(code)) return { message: '' };
-    const said = typeof message === 'string' ? message : '';
-    const colon = said.indexOf(': ');
-    return { code, message: colon < 0 ? 'see the log of the server' : said.slice(colon + 2) };
-  } catch {
-    return { message: '' };
-  }
-}
-
-function unreachable(server: string, cause: unknown): LenscapError {
-  const detail = `${server}; check the address and that the server runs`;
-  return new LenscapError('SERVER_UNREACHABLE', detail, { cause });
 }
 
 function path(deviceId: string): string {

@@ -12,7 +12,7 @@ export interface ConfigVersion extends ConfigWritten {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
-export interface ConfigEntry extends ConfigWritten {
+export interface ConfigEntry extends ConfigVersion {
   /** Null: not known any more. */
   readonly paths: readonly string[] | null;
 }

@@ -19,27 +19,49 @@ export function configLines(state: ConfigState): string[] {
 
 function writtenLine({ version, writtenAt, writtenBy, how }: ConfigWritten): string {
   if (writtenAt === null) return 'version 0; nobody has changed anything';
-  return `version ${version}, by ${by(writtenBy)} (${how}) at ${writtenAt}`;
+  const way = how === null || how === 'api' ? '' : ` (${how})`;
+  return `version ${version}, by ${by(writtenBy)}${way} at ${writtenAt}`;
 }
 
 function by(writer: string | null): string {
   return writer === 'owner' ? 'you' : `the ${writer}`;
 }
 
-function reportedLine({ shared, reported }: ConfigState): string {
+function reportedLine(desired: ConfigState): string {
+  const { shared, reported } = desired;
   if (!shared) return NOT_SHARED;
-  if (!reported) return 'the camera has not said anything yet';
-  const { version, state, inForce, receivedAt, code, detail } = reported;
+  if (!reported) return `the camera has not said anything yet${connection(desired)}`;
+  const { version, state, receivedAt, code, detail } = reported;
   const why = [code, detail].filter((part) => part !== null && part !== '').join(': ');
-  const force =
-    inForce === version
-      ? ''
-      : `; in force is ${inForce === 0 ? "the board's own" : `version ${inForce}`}`;
-  return `version ${version} ${state}${why === '' ? '' : ` (${why})`} at ${receivedAt}${force}`;
+  const said = state === 'accepted' ? 'accepted and being tried' : state;
+  return oneLine(
+    `version ${version} ${said}${why === '' ? '' : ` (${why})`} at ${receivedAt}${inForce(reported)}${pending(desired, version)}`,
+  );
+}
+
+function inForce({ version, inForce: inForceNow }: ReportedConfig): string {
+  if (inForceNow === version) return '';
+  return `; in force is ${inForceNow === 0 ? "the board's own" : `version ${inForceNow}`}`;
+}
+
+function pending(desired: ConfigState, answered: number): string {
+  if (answered >= desired.version) return '';
+  return `; nothing yet about version ${desired.version}${connection(desired)}`;
+}
+
+function connection({ connected }: ConfigState): string {
+  return connected ? '' : ', it is not connected';
 }
 
 function faultsOf(reported: ReportedConfig | null): string[] {
-  return (reported?.faults ?? []).map(({ path, message }) => `  ${nameOf(path)}: ${message}`);
+  return (reported?.faults ?? []).map(({ path, message }) =>
+    oneLine(`  ${nameOf(path)}: ${message}`),
+  );
+}
+
+/** What a camera says is on the line that it is for. */
+function oneLine(text: string): string {
+  return text.replace(/[\r\n]+/g, ' ');
 }
 
 function differenceLines({ shared, reported, differences, since }: ConfigState): string[] {
@@ -48,9 +70,8 @@ function differenceLines({ shared, reported, differences, since }: ConfigState):
   if (differences.length === 0) return ['difference: none'];
   return [
     `difference: since ${since ?? 'a time that is not known'}`,
-    ...differences.map(
-      ({ path, desired, reported: told }) =>
-        `  ${nameOf(path)}: wanted ${shownValue(desired)}, in force ${shownValue(told)}`,
+    ...differences.map(({ path, desired, reported: told }) =>
+      oneLine(`  ${nameOf(path)}: wanted ${shownValue(desired)}, in force ${shownValue(told)}`),
     ),
   ];
 }

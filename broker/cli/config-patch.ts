@@ -74,16 +74,17 @@ export function settingsOf(document: unknown, prefix = ''): [name: string, value
 
 const SHOWN = 80;
 
-/** A value in one line; long ones are cut. */
+/** A value in one line as it would be typed, text that looks like JSON in quotes; long ones are cut. */
 export function shownValue(value: unknown): string {
   if (value === null || value === undefined) return 'not told';
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const isText = typeof value === 'string' && readValue(value) === value && value !== '';
+  const text = isText ? value : JSON.stringify(value);
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}… (${text.length} characters)` : text;
 }
 
 /** `/video/bitrateKbps` as it is typed. */
 export function nameOf(path: string): string {
-  return path.slice(1).replaceAll('/', '.');
+  return path.slice(1).replaceAll('/', '.') || 'the configuration';
 }
 
 function entriesOf(json: Json): [string, Json][] {

@@ -1,5 +1,5 @@
 // A camera in lines, as its owner reads them. Pure.
-import type { Device } from './answers.ts';
+import type { Device } from './device-answers.ts';
 import { size } from './times.ts';
 
 export function linesOf(device: Device): string[] {
@@ -12,10 +12,17 @@ export function linesOf(device: Device): string[] {
     `cap:           ${device.cap}`,
     `consent:       ${scopes.join(', ') || 'none'}; ${applied}`,
     `connected:     ${connected ? 'yes' : `no, last seen ${device.lastSeenAt ?? 'never'}`}`,
+    ...labelLines(device),
     `certificate:   ${device.certificateEnd === null ? 'none in force' : `until ${device.certificateEnd}`}`,
     `stored:        ${segments} pieces, ${size(bytes)}; last picture ${device.lastSegmentEndAt ?? 'none'}`,
     `on the camera: ${waitingOn(device)}`,
   ];
+}
+
+/** Only where there are any. */
+function labelLines({ labels }: Device): string[] {
+  const all = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return all.length === 0 ? [] : [`labels:        ${all.join(', ')} (by the operator)`];
 }
 
 function waitingOn({ spool }: Device): string {

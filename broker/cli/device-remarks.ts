@@ -1,5 +1,5 @@
 // What an owner should know of a camera that is not as it should be, and what to do. Pure.
-import type { Device } from './answers.ts';
+import type { Device } from './device-answers.ts';
 
 /** Each a paragraph; none when all is well. */
 export function remarksOn(device: Device, nowMs: number): string[] {

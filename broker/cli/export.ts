@@ -6,9 +6,10 @@ import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { LenscapError } from '../../proto/errors.ts';
-import type { Device, Manifest } from './answers.ts';
 import type { Client, Range } from './client.ts';
 import { writeWhole } from './credentials.ts';
+import type { Device } from './device-answers.ts';
+import type { Manifest } from './recording-answers.ts';
 import type { Session } from './session.ts';
 import { duration, size } from './times.ts';
 

@@ -1,6 +1,7 @@
 // Lines of a device's log as they are shown. Pure. INVARIANT: what a device wrote cannot move the cursor,
 // change colours or the direction of text: such characters are shown by their code.
-import type { LogBatchAnswer, LogLine } from './answers.ts';
+import { harmless, harmlessJson } from '../../proto/harmless.ts';
+import type { LogBatchAnswer, LogLine } from './log-answers.ts';
 
 const SHOWN_FIRST = new Set(['time', 'level', 'part', 'msg']);
 
@@ -13,7 +14,7 @@ export function textLines({ dropped, receivedAt, lines }: LogBatchAnswer): strin
 /** The same as JSON, one object for each line. */
 export function jsonLines({ dropped, receivedAt, lines }: LogBatchAnswer): string[] {
   const all = [...(dropped > 0 ? [{ receivedAt, dropped }] : []), ...lines];
-  return all.map((line) => jsonHarmless(JSON.stringify(line)));
+  return all.map((line) => harmlessJson(JSON.stringify(line)));
 }
 
 function textLine(line: LogLine): string {
@@ -27,24 +28,4 @@ function textLine(line: LogLine): string {
 
 function said(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-}
-
-const UNSAFE = /\p{Cc}|\p{Cf}|\p{Zl}|\p{Zp}|\p{Cs}/gu;
-
-function harmless(text: string): string {
-  return text.replace(UNSAFE, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    const digits = code.toString(16);
-    return code < 0x100 ? `\\x${digits.padStart(2, '0')}` : `\\u{${digits}}`;
-  });
-}
-
-/** In JSON the same character can be written so that it stays the same one. */
-function jsonHarmless(json: string): string {
-  return json.replace(UNSAFE, (character) =>
-    character
-      .split('')
-      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-      .join(''),
-  );
 }

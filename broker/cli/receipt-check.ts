@@ -5,7 +5,7 @@ import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto
 import { LenscapError } from '../../proto/errors.ts';
 import { keyId } from '../../proto/signed.ts';
 import { documentChecker } from '../../proto/validate.ts';
-import type { Receipt, ReceiptRow } from './answers.ts';
+import type { Receipt, ReceiptRow } from './consent-answers.ts';
 
 const text = { type: 'string', maxLength: 1_000_000 };
 const rowKeys = ['device_id', 'record', 'prev_hash', 'hash', 'signature'];

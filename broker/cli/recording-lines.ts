@@ -1,5 +1,5 @@
 // Recordings, gaps and time accounts as rows of tables. Pure.
-import type { Account, Gap, Happening, Segment, Snapshot } from './answers.ts';
+import type { Account, Gap, Happening, Segment, Snapshot } from './recording-answers.ts';
 import { duration, size } from './times.ts';
 
 /** Pieces and gaps in order of time: start, length, size, what it holds, which it is, its clock. */

@@ -1,8 +1,9 @@
 // What every command works with: terminal, clock, saved login, and a client made from it.
 import { LenscapError } from '../../proto/errors.ts';
-import type { Device } from './answers.ts';
 import { Client } from './client.ts';
 import type { Credentials } from './credentials.ts';
+import type { Device } from './device-answers.ts';
+import type { Editor } from './editor.ts';
 import type { Terminal } from './terminal.ts';
 import { parseTime } from './times.ts';
 
@@ -10,6 +11,7 @@ export interface Session {
   readonly terminal: Terminal;
   readonly credentials: Credentials;
   readonly nowMs: () => number;
+  readonly editor: Pick<Editor, 'edit'>;
   /** Ended by Ctrl-C. */
   readonly signal: AbortSignal;
 }

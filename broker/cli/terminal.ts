@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import { text } from 'node:stream/consumers';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { LenscapError } from '../../proto/errors.ts';
+import { harmlessJson } from '../../proto/harmless.ts';
 
 export interface TerminalDeps {
   readonly stdin: NodeJS.ReadableStream & Partial<Pick<ReadStream, 'isTTY' | 'setRawMode'>>;
@@ -46,7 +47,7 @@ export class Terminal {
   }
 
   json(value: unknown): void {
-    this.#deps.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    this.#deps.stdout.write(`${harmlessJson(JSON.stringify(value, null, 2))}\n`);
   }
 
   /** One line beside the result. */
@@ -88,7 +89,7 @@ export class Terminal {
     asked.once('SIGINT', () => abort.abort(givenUp()));
     asked.once('close', () => abort.abort(givenUp()));
     try {
-      return (await asked.question(prompt, { signal: abort.signal })).trim();
+      return (await asked.question(printable(prompt), { signal: abort.signal })).trim();
     } catch (error) {
       throw abort.signal.aborted ? givenUp() : error;
     } finally {
@@ -103,7 +104,7 @@ export class Terminal {
       throw new LenscapError('REQUEST_INVALID', 'give the password with --password-file FILE or -');
     // Echo ends before the question is seen, so that nothing typed at once is shown.
     stdin.setRawMode(true);
-    stderr.write(prompt);
+    stderr.write(printable(prompt));
     try {
       return await typedLine(stdin);
     } finally {
@@ -130,5 +131,7 @@ function givenUp(): LenscapError {
 
 /** Names come from elsewhere: no control character of theirs reaches the terminal. */
 function printable(line: string): string {
-  return line.replace(/\p{Cc}|\p{Cf}/gu, (character) => (character === '\n' ? '\n' : '\uFFFD'));
+  return line.replace(/\p{Cc}|\p{Cf}|\p{Zl}|\p{Zp}|\p{Cs}/gu, (character) =>
+    character === '\n' ? '\n' : '\uFFFD',
+  );
 }

@@ -1,6 +1,7 @@
 // What a camera told of itself, in lines, as its owner reads them. Pure. What is not there says why:
-// not shared, or not told yet.
-import type { Device, Held } from './answers.ts';
+// not shared, or not told yet. INVARIANT: whatever it told, it makes no line of its own.
+import { harmless } from '../../proto/harmless.ts';
+import type { Device, Held } from './device-answers.ts';
 import { duration, size } from './times.ts';
 
 const NOT_TOLD = 'not told yet';
@@ -13,7 +14,7 @@ export function toldLines(device: Device, held: Held, nowMs: number): string[] {
     ...infoLines(held, nowMs),
     ...healthLines(held, nowMs),
     `configuration: ${reportedLine(held, nowMs)}`,
-  ];
+  ].map(harmless);
 }
 
 function infoLines({ info, parts }: Held, nowMs: number): string[] {

@@ -3,8 +3,11 @@
 import { EVENT_SCOPES, type Event } from '../../proto/event.ts';
 import type { Offer } from './group-commit.ts';
 
-/** Its row and the scope of its kind. What is for people to read is kept without control characters. */
-export function eventOffer(deviceId: string, event: Event, nowUs: number): Offer {
+/**
+ * Its row and the scope of its kind; `asOf` is the epoch by which it was decided that it may be told. What
+ * is for people to read is kept without control characters.
+ */
+export function eventOffer(deviceId: string, event: Event, nowUs: number, asOf?: number): Offer {
   const row = {
     device_id: deviceId,
     event_id: event.eventId,
@@ -24,7 +27,8 @@ export function eventOffer(deviceId: string, event: Event, nowUs: number): Offer
     is_alert: 0,
   };
   const scopes = [EVENT_SCOPES[event.kind]];
-  return { candidate: { kind: 'event', row, scopes }, sealed: null, bytes: 1024 };
+  const candidate = { kind: 'event', row, scopes, ...(asOf !== undefined && { asOf }) } as const;
+  return { candidate, sealed: null, bytes: 1024 };
 }
 
 export function isOfDevice({ kind }: Event): boolean {

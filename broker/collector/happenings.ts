@@ -36,40 +36,42 @@ export class Happenings {
     payload: Uint8Array,
   ): Promise<'stored' | 'dropped'> {
     const { deviceId } = sender;
-    const outcome = await this.#outcome(sender, noun, payload).catch(refusedForGood);
+    const outcome = await (noun === 'event'
+      ? this.#event(sender, payload)
+      : this.#snapshot(sender, payload).catch(refusedForGood));
     if (outcome === 'stored' || outcome === 'duplicate') return 'stored';
     this.#deps.log.warn({ deviceId, noun, code: outcome }, 'not stored');
     return 'dropped';
   }
 
-  async #outcome(sender: Owned, noun: 'event' | 'snapshot', payload: Uint8Array): Promise<Outcome> {
-    const offer = await (noun === 'event'
-      ? this.#event(sender, payload)
-      : this.#snapshot(sender, payload));
-    if (offer === undefined || !this.#mayTakeIn(sender, offer)) return 'CONSENT_MISSING';
-    return this.#deps.groups.offer(offer);
-  }
-
-  /** Undefined where the policy does not name what it tells of the camera. */
-  async #event({ deviceId }: Owned, payload: Uint8Array): Promise<Offer | undefined> {
+  /** What it tells of the camera the policy has to name, decided anew when consent changes meanwhile. */
+  async #event(sender: Owned, payload: Uint8Array): Promise<Outcome> {
     const { consent, nowUs } = this.#deps;
+    const { deviceId } = sender;
     const event = decodeEvent(payload);
-    if (isOfDevice(event)) {
-      const { parts } = await consent.infoInForce(deviceId);
-      if (!parts.includes('health')) return undefined;
+    if (!isOfDevice(event)) return this.#offer(sender, eventOffer(deviceId, event, nowUs()));
+    for (let decidedAs = -1; ; ) {
+      const { epoch: asOf, parts } = await consent.infoInForce(deviceId);
+      if (asOf === decidedAs || !parts.includes('health')) return 'CONSENT_MISSING';
+      decidedAs = asOf;
+      const outcome = await this.#offer(sender, eventOffer(deviceId, event, nowUs(), asOf));
+      if (outcome !== 'CONSENT_MISSING') return outcome;
     }
-    return eventOffer(deviceId, event, nowUs());
   }
 
-  async #snapshot(sender: Owned, payload: Uint8Array): Promise<Offer> {
+  async #snapshot(sender: Owned, payload: Uint8Array): Promise<Outcome> {
     const { keys, nowUs } = this.#deps;
     const snapshot = decodeSnapshot(payload);
-    return snapshotOffer(sender, snapshot, await keys.account(sender.accountId), nowUs());
+    const key = await keys.account(sender.accountId);
+    return this.#offer(sender, snapshotOffer(sender, snapshot, key, nowUs()));
   }
 
-  #mayTakeIn({ deviceId }: Owned, { candidate }: Offer): boolean {
-    const { epoch } = candidate.row;
-    return this.#deps.gate.mayTakeIn(deviceId, { epoch, scopes: candidate.scopes });
+  async #offer({ deviceId }: Owned, offer: Offer): Promise<Outcome> {
+    const { gate, groups } = this.#deps;
+    const { row, scopes } = offer.candidate;
+    return gate.mayTakeIn(deviceId, { epoch: row.epoch, scopes })
+      ? groups.offer(offer)
+      : 'CONSENT_MISSING';
   }
 }
 

@@ -1,5 +1,6 @@
 // Device logs: taken in under device_log, of the epoch under which the lines were written and now.
-// INVARIANT: `stored` means durable, or stored before; what consent does not cover leaves no trace.
+// INVARIANT: `stored` means durable, stored before, or erased by the owner; what consent does not cover
+// leaves no trace.
 import type { Logger } from 'pino';
 import { decodeLogBatch } from '../../proto/log-batch.ts';
 import type { ConsentGate } from '../consent/gate.ts';

@@ -48,6 +48,9 @@ export class Retention {
   async run(signal: AbortSignal): Promise<void> {
     const { log, intervalMs = INTERVAL_MS } = this.#deps;
     while (!signal.aborted) {
+      await this.forget().catch((err: unknown) =>
+        log.error({ err }, 'what consent covers no longer is not erased; tried again in an hour'),
+      );
       if (this.#isHeld()) log.error('the clock was set ahead: nothing is erased for a day');
       else
         await this.expire().catch((err: unknown) =>
@@ -68,6 +71,13 @@ export class Retention {
 
   #now(): Moment {
     return { wallMs: this.#deps.nowUs() / 1000, monoMs: performance.now() };
+  }
+
+  /** Erases what a withdrawal was to erase when something came in between, whatever the time is. */
+  async forget(): Promise<void> {
+    const { consent, devices } = this.#deps;
+    for (const { device_id: deviceId } of await devices.all())
+      await consent.forgetUncovered(deviceId);
   }
 
   /** Erases what is over its time now. */

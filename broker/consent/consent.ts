@@ -6,19 +6,13 @@ import { signGrant } from '../../proto/grant.ts';
 import type { InfoField } from '../../proto/info.ts';
 import { type GrantedSince, SCOPES, type Scope } from '../../proto/scopes.ts';
 import { isState, MAY, nextState } from '../fleet/states.ts';
-import type {
-  ConsentRows,
-  InForce,
-  LedgerRow,
-  NextRecord,
-  PolicyRow,
-  Standing,
-} from '../store/consent-rows.ts';
+import type { ConsentRows, InForce, NextRecord, Standing } from '../store/consent-rows.ts';
 import type { DeviceRow, Devices } from '../store/devices.ts';
+import { type Draft, draft, narrowed, policyOf, widenedScopes, without } from './drafts.ts';
 import type { ConsentGate } from './gate.ts';
 import { infoParts, staying } from './info-parts.ts';
-import { type LedgerEvent, type LedgerRecord, ledgerRow, parseRecord } from './ledger.ts';
-import { type Policy, parsePolicy, type ScopePolicy, widens } from './policy.ts';
+import { type LedgerRecord, ledgerRow, parseRecord } from './ledger.ts';
+import { type Policy, parsePolicy } from './policy.ts';
 
 export interface ConsentDeps {
   readonly rows: ConsentRows;
@@ -39,8 +33,6 @@ export interface Actor {
 }
 
 const NOTHING: InForce = { epoch: 0, granted: new Map(), record: null };
-
-type Draft = Pick<LedgerRecord, 'event' | 'scopes' | 'policy'> & Pick<NextRecord, 'state'>;
 
 export class Consent {
   readonly #deps: ConsentDeps;
@@ -193,25 +185,33 @@ export class Consent {
         policySha256: Buffer.from(sha256, 'hex'),
         issuedAtUs: this.#deps.nowUs(),
         leaseS: this.#deps.leaseS,
-        infoFields: await this.#infoParts(granted, sha256),
+        infoFields: await this.#infoParts(granted, sha256, this.#deps.rows),
       },
       this.#deps.key,
     );
   }
 
-  /** What may be known of the device itself, and the epoch whose consent that is. */
+  /**
+   * What may be known of the device itself, and the epoch whose consent that is; within a transaction
+   * by its `rows`.
+   */
   async infoInForce(
     deviceId: string,
+    rows: ConsentRows = this.#deps.rows,
   ): Promise<{ readonly epoch: number; readonly parts: readonly InfoField[] }> {
-    const { epoch, granted, record } = (await this.#deps.rows.inForce(deviceId)) ?? NOTHING;
-    return { epoch, parts: await this.#infoParts(granted, policyOf(record)) };
+    const { epoch, granted, record } = (await rows.inForce(deviceId)) ?? NOTHING;
+    return { epoch, parts: await this.#infoParts(granted, policyOf(record), rows) };
   }
 
-  async #infoParts(granted: GrantedSince, sha256: string): Promise<readonly InfoField[]> {
+  async #infoParts(
+    granted: GrantedSince,
+    sha256: string,
+    rows: ConsentRows,
+  ): Promise<readonly InfoField[]> {
     if (!granted.has('device_info')) return [];
     const known = this.#parts.get(sha256);
     if (known) return known;
-    const row = await this.#deps.rows.policyByHash(sha256);
+    const row = await rows.policyByHash(sha256);
     const parts = infoParts({ scopes: [...granted.keys()], policy: { sha256 } }, row ? [row] : []);
     this.#parts.set(sha256, parts);
     return parts;
@@ -239,10 +239,23 @@ export class Consent {
     return parseRecord(written.row);
   }
 
-  /** Loads what is in force into the gate and has the device told. */
+  /** Loads what is in force into the gate, has the device told, and forgets what may be known no longer. */
   async tellOf(deviceId: string): Promise<void> {
     await this.load(deviceId);
     this.#deps.changed(deviceId);
+    // The record is what counts and is not taken back; what is left goes with the next round of retention.
+    await this.forgetUncovered(deviceId).catch(() => undefined);
+  }
+
+  /**
+   * Forgets events that tell of the camera itself and that consent covers no longer. After the record,
+   * not with it: they may be many, and a withdrawal has to succeed on a full disk. Returns how many.
+   */
+  async forgetUncovered(deviceId: string): Promise<number> {
+    const { granted, record } = (await this.#deps.rows.inForce(deviceId)) ?? NOTHING;
+    const parts = await this.#infoParts(granted, policyOf(record), this.#deps.rows);
+    const since = parts.includes('health') ? granted.get('device_info') : undefined;
+    return this.#deps.rows.forget(deviceId, since ?? null);
   }
 
   #record(
@@ -276,38 +289,4 @@ export class Consent {
       ? undefined
       : { state: next, state_at_us: this.#deps.nowUs(), state_reason: null };
   }
-}
-
-/** Hash of the policy that a record is under; empty when there is none. */
-function policyOf(record: string | null): string {
-  return record === null ? '' : (parseRecord({ record }).policy?.sha256 ?? '');
-}
-
-function draft(event: LedgerEvent, scopes: readonly Scope[], row: PolicyRow): Draft {
-  const { document, sha256 } = parsePolicy(row.document, 'policy');
-  const { version, language } = document;
-  const held = SCOPES.filter((scope) => scopes.includes(scope));
-  return { event, scopes: held, policy: { version, language, sha256 } };
-}
-
-/** What is left keeps the policy it was agreed to under. */
-function narrowed(event: LedgerEvent, rest: readonly Scope[], last: LedgerRow | undefined): Draft {
-  const agreed = last ? parseRecord(last).policy : null;
-  return { event, scopes: rest, policy: rest.length > 0 ? agreed : null };
-}
-
-/** The scopes in force of which `next` collects more, or for somebody else, than was agreed to. */
-function widenedScopes({ last, granted, policies }: Standing, next: Policy): Scope[] {
-  const agreed = last && parseRecord(last).policy;
-  const row = policies.find(({ sha256 }) => sha256 === agreed?.sha256);
-  const before = row && parsePolicy(row.document, 'policy').document;
-  const isOther = before?.controller.name !== next.document.controller.name;
-  return [...granted.keys()].filter((scope) => {
-    const known: ScopePolicy | undefined = before?.scopes[scope];
-    return isOther || !known || widens(known, next.document.scopes[scope]);
-  });
-}
-
-function without(granted: GrantedSince, scopes: readonly Scope[]): Scope[] {
-  return SCOPES.filter((scope) => granted.has(scope) && !scopes.includes(scope));
 }

@@ -11,7 +11,7 @@ import {
   type Json,
 } from '../../proto/device-config.ts';
 import { LenscapError } from '../../proto/errors.ts';
-import type { GrantedSince, Scope } from '../../proto/scopes.ts';
+import type { Scope } from '../../proto/scopes.ts';
 import type { Actor } from '../consent/consent.ts';
 import type { VersionRow } from '../store/config-rows.ts';
 import type { DeviceRow } from '../store/devices.ts';
@@ -58,11 +58,10 @@ export interface Change {
   readonly decide: (document: DeviceConfig) => DeviceConfig;
 }
 
-/** What came of a change, and what is granted at that moment. */
+/** What came of a change: the version then wanted, and whether it is a new one. */
 export interface Changed {
   readonly version: Version;
   readonly isNew: boolean;
-  readonly granted: GrantedSince;
 }
 
 const NOTHING: Version = { version: 0, document: {}, written: null };
@@ -159,7 +158,7 @@ export class Configuration {
     const document = decide(before.document);
     const faults = consentFaults(document, (scope) => granted.has(scope));
     if (faults.length > 0) throw refusal('CONSENT_MISSING', faults);
-    if (isSame(document, before.document)) return { version: before, isNew: false, granted };
+    if (isSame(document, before.document)) return { version: before, isNew: false };
     const version = before.version + 1;
     const atUs = this.#deps.nowUs();
     const plain = Buffer.from(JSON.stringify(document));
@@ -168,7 +167,7 @@ export class Configuration {
     const name = nameIn(document);
     if (name !== undefined && name !== nameIn(before.document))
       await rows.config.rename(device_id, name);
-    return { version: { version, document, written: { atUs, ...by } }, isNew: true, granted };
+    return { version: { version, document, written: { atUs, ...by } }, isNew: true };
   }
 
   async #change(device: ConfigDevice, by: Actor, change: Change): Promise<Version> {

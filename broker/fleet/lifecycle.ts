@@ -127,6 +127,7 @@ export class Lifecycle {
     // The next owner's camera is another device; what this one was to be like is nobody's any more.
     await rows.config.erase(device.device_id);
     await rows.labels.erase(device.device_id);
+    await rows.events.eraseAlertKinds(device.device_id);
   }
 }
 

@@ -61,7 +61,7 @@ const WAITING: readonly DeviceState[] = ['sent', 'accepted'];
 
 /** What a running rollout does next. */
 export function nextStep(devices: readonly Planned[], limits: Limits, nowUs: number): Step {
-  const reached = Math.max(-1, ...devices.filter(isReached).map(({ stage }) => stage));
+  const reached = devices.filter(isReached).reduce((most, { stage }) => Math.max(most, stage), 0);
   const stop = stopOf(
     devices.filter(({ stage }) => stage <= reached),
     limits.stopPercent,
@@ -76,7 +76,10 @@ export function nextStep(devices: readonly Planned[], limits: Limits, nowUs: num
   if (begun.length > 0) return send(begun);
   if (devices.some((device) => isUnsettled(device, limits, nowUs))) return { kind: 'wait' };
   if (unsent.length === 0) return { kind: 'done' };
-  const next = Math.min(...unsent.map(({ stage }) => stage));
+  const next = unsent.reduce(
+    (least, { stage }) => Math.min(least, stage),
+    Number.POSITIVE_INFINITY,
+  );
   return send(unsent.filter(({ stage }) => stage === next));
 }
 
@@ -91,7 +94,7 @@ function isUnsettled(device: Planned, { settleUs }: Limits, nowUs: number): bool
   return WAITING.includes(state) || (state === 'applied' && nowUs - stateAtUs < settleUs);
 }
 
-/** Of devices whose answer nobody may know nothing follows, so they do not count. */
+/** Of devices whose answer nobody may know, nothing follows, so they do not count. */
 function stopOf(devices: readonly Planned[], stopPercent: number): string | undefined {
   const known = devices.filter(({ state }) => state !== 'unknown').length;
   const failed = devices.filter(({ state }) => FAILED.includes(state)).length;

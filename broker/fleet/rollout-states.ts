@@ -32,7 +32,8 @@ export const DEVICE_STATES = [
 export type DeviceState = (typeof DEVICE_STATES)[number];
 
 /**
- * `hidden`: its owner shares no device information, so its answer is not the operator's to see.
+ * `hidden`: its owner does not let its configuration be known, so its answer is not the operator's to
+ * see; what was sent before is so with the consent that ends (forgetAnswers of rollout-rows.ts).
  * `refused`: the server would not write it. `superseded`: a later version of its owner failed.
  * `late`: it did not answer in time.
  */
@@ -62,8 +63,8 @@ export const DEVICE_TABLE: Readonly<
   Record<DeviceState, Partial<Readonly<Record<DeviceEvent, DeviceState>>>>
 > = {
   pending: { sent: 'sent', hidden: 'unknown', unchanged: 'unchanged', refused: 'refused' },
-  sent: { ...ANSWERED, accepted: 'accepted', late: 'silent', hidden: 'unknown' },
-  accepted: { ...ANSWERED, late: 'silent', hidden: 'unknown' },
+  sent: { ...ANSWERED, accepted: 'accepted', late: 'silent' },
+  accepted: { ...ANSWERED, late: 'silent' },
   // What is applied may still turn out not to work.
   applied: { reverted: 'reverted' },
   unchanged: {},

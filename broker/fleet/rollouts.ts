@@ -63,7 +63,10 @@ export class Rollouts {
     return this.#deps.store.inTransaction(async (rows) => {
       const deviceIds = await rows.labels.matching(selector, REACHABLE);
       if (deviceIds.length === 0)
-        throw new LenscapError('REQUEST_INVALID', 'no device in use bears these labels');
+        throw new LenscapError(
+          'REQUEST_INVALID',
+          labels.length === 0 ? 'no device is in use yet' : 'no device in use bears these labels',
+        );
       const reach = reachOf(plan, deviceIds.length);
       const planned = deviceIds.slice(0, reach.at(-1)).map((device_id, at) => ({
         ...{ device_id, stage: reach.findIndex((count) => at < count) + 1, version: null },

@@ -4,7 +4,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import { STATES } from '../fleet/states.ts';
 import type { Census, Overview } from '../store/overview.ts';
 import type { Figures } from './figures.ts';
-import type { FleetFigures, FleetVitals } from './fleet-vitals.ts';
+import type { FleetFigures, FleetVitals, HealthFigures } from './fleet-vitals.ts';
 
 export interface ExpositionDeps {
   readonly overview: Pick<Overview, 'census' | 'wantedVersions'>;
@@ -20,6 +20,7 @@ export interface ExpositionDeps {
 
 type Labelled = ReadonlyMap<string, number> | Readonly<Record<string, number>>;
 
+const CONNECTED = 'of connected devices';
 const QUANTILES = [0.5, 0.99, 1] as const;
 
 export class Exposition {
@@ -87,10 +88,19 @@ export class Exposition {
     );
   }
 
-  #told(fleet: FleetFigures): void {
-    const { gauges, totals } = fleet;
-    const connected = 'of connected devices';
-    this.#gauge('lenscap_fleet_reporting', 'Connected devices that share health.', fleet.reporting);
+  #told({ reporting, health, configurations }: FleetFigures): void {
+    this.#gauge('lenscap_fleet_reporting', 'Connected devices that share health.', reporting);
+    if (health) this.#health(health);
+    if (configurations)
+      this.#gauges(
+        'lenscap_fleet_configurations',
+        `Count ${CONNECTED}, by what became of the configuration; drift: another one is in force.`,
+        'state',
+        configurations,
+      );
+  }
+
+  #health({ gauges, totals, ...spool }: HealthFigures): void {
     for (const [name, label, what, values] of [
       ['temperature', 'celsius', 'hottest sensor', gauges.celsius],
       ['memory_available', 'percent', 'memory to spare', gauges.memoryAvailablePercent],
@@ -99,18 +109,10 @@ export class Exposition {
       ['clock_offset', 'ms', 'clock less that of the server, either way', gauges.clockOffsetMs],
       ['round_trip', 'ms', 'round trip of a small message', gauges.roundTripMs],
     ] as const)
-      this.#gauges(`lenscap_fleet_${name}`, `Count ${connected}, by ${what}.`, label, values);
-    if (fleet.maxCelsius !== null)
-      this.#gauge('lenscap_fleet_temperature_max_celsius', 'The hottest.', fleet.maxCelsius);
-    this.#gauges('lenscap_fleet_spools', 'Where what waits is kept.', 'state', fleet.spools);
-    this.#gauge('lenscap_fleet_spool_items', `What waits on all ${connected}.`, fleet.spoolItems);
-    this.#gauge('lenscap_fleet_spool_bytes', `Bytes ${connected} that wait.`, fleet.spoolBytes);
-    this.#gauges(
-      'lenscap_fleet_configurations',
-      `Count ${connected}, by what became of the configuration; drift: another one is in force.`,
-      'state',
-      fleet.configurations,
-    );
+      this.#gauges(`lenscap_fleet_${name}`, `Count ${CONNECTED}, by ${what}.`, label, values);
+    this.#gauges('lenscap_fleet_spools', 'Where what waits is kept.', 'state', spool.spools);
+    this.#gauge('lenscap_fleet_spool_items', `What waits on all ${CONNECTED}.`, spool.spoolItems);
+    this.#gauge('lenscap_fleet_spool_bytes', `Bytes ${CONNECTED} that wait.`, spool.spoolBytes);
     for (const [name, count] of [
       ['frames_captured', totals.framesCaptured],
       ['frames_dropped', totals.framesDropped],

@@ -1,8 +1,9 @@
 // How the fleet is, from what devices tell while they are connected: sums and counts in memory alone.
 // INVARIANT: what a device told counts only while it is connected and its owner's consent covers it; no
-// figure names a device.
-import type { ConfigState } from '../../proto/desired-config.ts';
-import type { Health, Vitals } from '../../proto/health.ts';
+// figure names a device, nor is of so few that it says how one of them is.
+import { CONFIG_STATES, type ConfigState, type Reported } from '../../proto/desired-config.ts';
+import { type Health, SPOOL_STATES, type Vitals } from '../../proto/health.ts';
+import { INFO_FIELDS, type InfoField } from '../../proto/info.ts';
 import type { Telling } from '../store/told.ts';
 
 export interface FleetVitalsDeps {
@@ -11,18 +12,24 @@ export interface FleetVitalsDeps {
   readonly mayKnow: (deviceId: string, epoch: number) => boolean;
 }
 
-/** Figures of connected devices; counts by plain labels. */
+/** Of fewer devices nothing is said but how many they are. */
+export const MIN_GROUP = 5;
+
+/** Figures of connected devices; counts by plain labels. Null: too few tell. */
 export interface FleetFigures {
+  /** Devices that share health. */
   readonly reporting: number;
+  readonly health: HealthFigures | null;
+  readonly configurations: ReadonlyMap<ConfigState | 'drift', number> | null;
+}
+
+export interface HealthFigures {
   readonly gauges: Readonly<Record<Gauged, ReadonlyMap<string, number>>>;
-  /** Of the hottest; null when nobody tells. */
-  readonly maxCelsius: number | null;
   readonly spoolItems: number;
   readonly spoolBytes: number;
   readonly spools: ReadonlyMap<string, number>;
   /** Since the start of the server, as far as devices told of it twice. */
   readonly totals: Readonly<Record<Counted, number>>;
-  readonly configurations: ReadonlyMap<ConfigState | 'drift', number>;
 }
 
 export const COUNTED = ['framesCaptured', 'framesDropped', 'connectionsLost'] as const;
@@ -41,7 +48,8 @@ export type Gauged = keyof typeof GAUGED;
 
 interface Known {
   health?: Health;
-  reported?: Extract<Telling, { noun: 'reported' }>['message'];
+  /** Without its settings, which may be long. */
+  reported?: Pick<Reported, 'epoch' | 'state' | 'inForce'>;
 }
 
 export class FleetVitals {
@@ -63,18 +71,23 @@ export class FleetVitals {
     if (telling.noun === 'health') {
       this.#count(known.health?.vitals, telling.message.vitals);
       known.health = telling.message;
-    } else if (telling.noun === 'reported') known.reported = telling.message;
+    } else if (telling.noun === 'reported') {
+      const { epoch, state, inForce } = telling.message;
+      known.reported = { epoch, state, inForce };
+    }
     this.#known.set(deviceId, known);
   }
 
-  /** Forgets what may be known no longer. */
-  recheck(deviceId: string): void {
+  /** Forgets what may be known no longer: what consent does not cover, and what is not of these parts. */
+  recheck(deviceId: string, parts: readonly InfoField[] = INFO_FIELDS): void {
     const known = this.#known.get(deviceId);
     if (!known) return;
     const { mayKnow } = this.#deps;
     const { health, reported } = known;
-    if (health && !mayKnow(deviceId, health.epoch)) delete known.health;
-    if (reported && !mayKnow(deviceId, reported.epoch)) delete known.reported;
+    const may = (part: InfoField, epoch: number): boolean =>
+      parts.includes(part) && mayKnow(deviceId, epoch);
+    if (health && !may('health', health.epoch)) delete known.health;
+    if (reported && !may('configuration', reported.epoch)) delete known.reported;
     if (!known.health && !known.reported) this.#known.delete(deviceId);
   }
 
@@ -83,9 +96,21 @@ export class FleetVitals {
     for (const deviceId of this.#known.keys()) this.recheck(deviceId);
     const here = [...this.#known].filter(([deviceId]) => this.#deps.isConnected(deviceId));
     const healths = here.flatMap(([, { health }]) => health ?? []);
-    const celsius = healths.flatMap(({ vitals }) => vitals.temperatureCelsius ?? []);
+    const states = here.flatMap(([deviceId, { reported }]) => {
+      if (!reported) return [];
+      const isDrift = reported.inForce !== (wanted.get(deviceId) ?? 0);
+      return [isDrift ? [reported.state, 'drift' as const] : [reported.state]];
+    });
     return {
       reporting: healths.length,
+      health: healths.length < MIN_GROUP ? null : this.#health(healths),
+      configurations:
+        states.length < MIN_GROUP ? null : counted([...CONFIG_STATES, 'drift'], states.flat()),
+    };
+  }
+
+  #health(healths: readonly Health[]): HealthFigures {
+    return {
       gauges: {
         celsius: rangesOf('celsius', healths),
         memoryAvailablePercent: rangesOf('memoryAvailablePercent', healths),
@@ -94,18 +119,13 @@ export class FleetVitals {
         clockOffsetMs: rangesOf('clockOffsetMs', healths),
         roundTripMs: rangesOf('roundTripMs', healths),
       },
-      maxCelsius: celsius.length === 0 ? null : Math.max(...celsius),
       spoolItems: sum(healths.map(({ spool }) => spool.items)),
       spoolBytes: sum(healths.map(({ spool }) => spool.bytes)),
-      spools: counted(healths.map(({ spool }) => spool.state)),
-      totals: { ...this.#totals },
-      configurations: counted(
-        here.flatMap(([deviceId, { reported }]) => {
-          if (!reported) return [];
-          const isDrift = reported.inForce !== (wanted.get(deviceId) ?? 0);
-          return isDrift ? [reported.state, 'drift' as const] : [reported.state];
-        }),
+      spools: counted(
+        SPOOL_STATES,
+        healths.map(({ spool }) => spool.state),
       ),
+      totals: { ...this.#totals },
     };
   }
 
@@ -147,8 +167,9 @@ function rangesOf(gauge: Gauged, healths: readonly Health[]): Map<string, number
   return ranges;
 }
 
-function counted<T>(values: readonly T[]): Map<T, number> {
-  const counts = new Map<T, number>();
+/** How often each of `all` is there. */
+function counted<T>(all: readonly T[], values: readonly T[]): Map<T, number> {
+  const counts = new Map(all.map((one) => [one, 0]));
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return counts;
 }

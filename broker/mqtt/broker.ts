@@ -21,7 +21,7 @@ import {
 import { Guard } from './guard.ts';
 import { Inbox, type InboxDeps } from './inbox.ts';
 import { Listener } from './listener.ts';
-import { peerOf } from './peer.ts';
+import { peerOf, saidOf } from './peer.ts';
 import { type Answering, Quarantine } from './quarantine.ts';
 import { type Arrival, Sessions, type SessionsDeps } from './sessions.ts';
 import { Tally } from './tally.ts';
@@ -209,8 +209,7 @@ export class Broker {
     const peer = peerOf(socket);
     this.#arrivals.set(guard, { guard, socket, peer, done });
     guard.on('error', (error) => {
-      const { address: from, name: device } = peer;
-      this.#deps.log.warn({ from, device, why: error.message }, 'connection ended');
+      this.#deps.log.warn({ ...saidOf(peer), why: error.message }, 'connection ended');
     });
     this.#aedes.handle(guard);
   }
@@ -227,8 +226,9 @@ export class Broker {
   /** The error that becomes the CONNACK. */
   #refused(client: Client, { refusal, why }: Refused): Error & { returnCode: number } {
     this.#refusals.add(refusal);
-    const { name, serial, address: from } = this.#arrivals.get(client.conn)?.peer ?? {};
-    this.#deps.log.warn({ clientId: client.id, name, serial, from, why }, 'device refused');
+    const peer = this.#arrivals.get(client.conn)?.peer;
+    const said = peer && saidOf(peer);
+    this.#deps.log.warn({ clientId: client.id, ...said, why }, 'device refused');
     return Object.assign(new Error(why), { returnCode: REFUSALS[refusal].connack });
   }
 

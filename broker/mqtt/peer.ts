@@ -30,6 +30,14 @@ export function peerOf(socket: TLSSocket): Peer {
   };
 }
 
+/**
+ * Who it is, for the log of the server: a device by its certificate, without where it comes from, which is
+ * device information; anybody else by where it comes from, and what its certificate says.
+ */
+export function saidOf({ isAuthorized, name, serial, address }: Peer): Record<string, unknown> {
+  return isAuthorized ? { name, serial } : { name, serial, from: address };
+}
+
 /** Undefined unless there is exactly one. A line break in a name is escaped, so lines cannot be forged. */
 function commonName({ subject }: X509Certificate): string | undefined {
   const [name, ...others] = (subject ?? '').split('\n').filter((line) => line.startsWith('CN='));

@@ -167,12 +167,14 @@ export class Quarantine {
   }
 
   #note({ exchange, peer, network }: Visit, answer: ClaimAnswer): void {
-    const said = { exchange: exchangeId(exchange), from: peer.address };
+    const named = exchangeId(exchange);
     if (answer.kind === 'issued') {
       this.#answers.add('issued');
-      this.#deps.log.info({ ...said, deviceId: answer.deviceId }, 'identity issued');
+      // Not from where: that would be device information.
+      this.#deps.log.info({ exchange: named, deviceId: answer.deviceId }, 'identity issued');
       return;
     }
+    const said = { exchange: named, from: peer.address };
     const { code, detail } = answer;
     this.#answers.add(code);
     if (!ERRORS[code].retry) this.#attempts.failed(network);

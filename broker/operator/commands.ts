@@ -1,5 +1,6 @@
 // The operator's verbs about devices and boards, as a command line.
 import type { Command } from 'commander';
+import { harmless } from '../../proto/harmless.ts';
 import { readServerConfig } from '../installation.ts';
 import { addDevice } from '../operator.ts';
 import { type BoardListing, enrollBoards, labelOf, listBoards } from './boards.ts';
@@ -12,11 +13,12 @@ import {
   suspendDevice,
 } from './devices.ts';
 import { labelVerb } from './rollout-commands.ts';
-import { type AsJson, type Common, opened, type Print, verb } from './verb.ts';
+import { type AsJson, type Common, type Desk, printJson, verb } from './verb.ts';
 
-export { type Common, verb } from './verb.ts';
+export { type Common, opened, verb } from './verb.ts';
 
-export function deviceVerbs(program: Command, print: Print): void {
+export function deviceVerbs(program: Command, desk: Desk): void {
+  const { print, opened } = desk;
   const device = program.command('device').description('cameras');
   verb(device, 'add', 'make a device of an account and write its identity bundle; prints its id')
     .requiredOption('--account <email>', 'account of its owner')
@@ -37,7 +39,7 @@ export function deviceVerbs(program: Command, print: Print): void {
       opened(options, async (house) => {
         const devices = await listDevices(house);
         const boards = (await listBoards(house)).filter(({ deviceId }) => deviceId === null);
-        if (options.json) print(JSON.stringify({ devices, boards }, null, 2));
+        if (options.json) printJson(desk, { devices, boards });
         else for (const line of [...devices.map(lineOf), ...boards.map(boardLine)]) print(line);
       }),
     );
@@ -46,14 +48,15 @@ export function deviceVerbs(program: Command, print: Print): void {
     .option('--json', 'as JSON')
     .action(async (deviceId: string, options: AsJson) => {
       const found = await opened(options, (house) => showDevice(house, deviceId));
-      if (options.json) print(JSON.stringify(found, null, 2));
+      if (options.json) printJson(desk, found);
       else for (const line of linesOf(found)) print(line);
     });
-  stateVerbs(device, print);
-  labelVerb(device, print);
+  stateVerbs(device, desk);
+  labelVerb(device, desk);
 }
 
-function stateVerbs(device: Command, print: Print): void {
+function stateVerbs(device: Command, desk: Desk): void {
+  const { print, opened } = desk;
   const argument = ['<device>', 'device id'] as const;
   verb(device, 'suspend', 'stop a device; it is cut off within a second, and its consent ends')
     .argument(...argument)
@@ -75,7 +78,8 @@ function stateVerbs(device: Command, print: Print): void {
     });
 }
 
-export function fleetVerbs(program: Command, print: Print): void {
+export function fleetVerbs(program: Command, desk: Desk): void {
+  const { print, opened } = desk;
   const fleet = program.command('fleet').description('boards enrolled by their maker');
   verb(fleet, 'enroll', 'take in a production batch, all of it or nothing')
     .argument('<file>', 'CSV with the header serial,model,key_sha256')
@@ -89,7 +93,7 @@ export function fleetVerbs(program: Command, print: Print): void {
     .option('--json', 'as JSON')
     .action(async (options: AsJson) => {
       const boards = await opened(options, listBoards);
-      if (options.json) print(JSON.stringify(boards, null, 2));
+      if (options.json) printJson(desk, boards);
       else for (const board of boards) print(boardLine(board));
     });
   verb(fleet, 'revoke', 'declare a factory identity void: the board cannot be claimed any more')
@@ -129,20 +133,20 @@ function lineOf(device: DeviceListing): string {
   const { deviceId, name, account, lastSeenAt, certificateEnd, agentVersion } = device;
   return [
     deviceId,
-    quoted(name),
+    harmless(name),
     account,
     stateOf(device),
     connectionOf(device),
     `seen ${lastSeenAt ?? 'never'}`,
     `certificate ${certificateEnd ?? 'revoked'}`,
-    `agent ${quoted(agentVersion ?? '-')}`,
+    `agent ${harmless(agentVersion ?? '-')}`,
   ].join('  ');
 }
 
 function linesOf(device: DeviceListing): string[] {
   return [
     `device:       ${device.deviceId}`,
-    `name:         ${quoted(device.name)}`,
+    `name:         ${harmless(device.name)}`,
     `account:      ${device.account}`,
     `state:        ${stateOf(device)}`,
     `serial:       ${device.serial ?? 'not enrolled by a maker'}`,
@@ -150,7 +154,7 @@ function linesOf(device: DeviceListing): string[] {
     `connection:   ${connectionOf(device)}`,
     `last seen:    ${device.lastSeenAt ?? 'never'} (when it last connected or disconnected)`,
     `certificate:  ${device.certificateEnd === null ? 'revoked' : `until ${device.certificateEnd}`}`,
-    `agent:        ${quoted(device.agentVersion ?? 'not known; its owner shares no device information')}`,
+    `agent:        ${harmless(device.agentVersion ?? 'not known; its owner shares no device information')}`,
     `spool:        ${spoolOf(device)}`,
   ];
 }
@@ -165,10 +169,5 @@ function spoolOf({ spool }: DeviceListing): string {
 function boardLine(board: BoardListing): string {
   const { serial, model, state, isClaimed, deviceId, lastSeenAt } = board;
   const owned = deviceId ?? (isClaimed ? 'claimed by its label' : 'unclaimed');
-  return `${serial}  ${quoted(model)}  ${state}  ${owned}  seen ${lastSeenAt ?? 'never'}`;
-}
-
-/** Names and versions come from elsewhere: no control character of theirs reaches the terminal. */
-function quoted(text: string): string {
-  return text.replace(/\p{Cc}|\p{Cf}/gu, '\uFFFD');
+  return `${serial}  ${harmless(model)}  ${state}  ${owned}  seen ${lastSeenAt ?? 'never'}`;
 }

@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { isObject, type JsonObject } from '../../proto/device-config.ts';
 import { LenscapError } from '../../proto/errors.ts';
 import { listLines, rolloutJson, rolloutLines } from './rollout-lines.ts';
-import { type AsJson, type Common, opened, type Print, verb } from './verb.ts';
+import { type AsJson, type Common, type Desk, printJson, verb } from './verb.ts';
 
 interface StartOptions extends Common {
   readonly label: readonly string[];
@@ -18,7 +18,8 @@ interface StartOptions extends Common {
 const ROLLOUT = ['<id>', 'number of a rollout', wholeUpTo(Number.MAX_SAFE_INTEGER)] as const;
 
 /** `device label`, under the verbs of devices. */
-export function labelVerb(device: Command, print: Print): void {
+export function labelVerb(device: Command, desk: Desk): void {
+  const { print, opened } = desk;
   verb(device, 'label', 'set or remove labels of a device; prints those it bears then')
     .argument('<device>', 'device id')
     .argument('[labels...]', 'key=value sets, key- removes')
@@ -28,14 +29,15 @@ export function labelVerb(device: Command, print: Print): void {
     });
 }
 
-export function rolloutVerbs(program: Command, print: Print): void {
+export function rolloutVerbs(program: Command, desk: Desk): void {
+  const { print, opened } = desk;
   const rollout = program.command('rollout').description('one change for many devices, in stages');
-  startVerb(rollout, print);
+  startVerb(rollout, desk);
   verb(rollout, 'list', 'list rollouts and how far they are')
     .option('--json', 'as JSON')
     .action(async (options: AsJson) => {
       const views = await opened(options, ({ rollouts }) => rollouts.list());
-      if (options.json) print(JSON.stringify(views.map(rolloutJson), null, 2));
+      if (options.json) printJson(desk, views.map(rolloutJson));
       else for (const line of listLines(views)) print(line);
     });
   verb(rollout, 'show', 'one rollout: what became of it on each device')
@@ -43,7 +45,7 @@ export function rolloutVerbs(program: Command, print: Print): void {
     .option('--json', 'as JSON')
     .action(async (id: number, options: AsJson) => {
       const view = await opened(options, ({ rollouts }) => rollouts.show(id));
-      if (options.json) print(JSON.stringify(rolloutJson(view), null, 2));
+      if (options.json) printJson(desk, rolloutJson(view));
       else for (const line of rolloutLines(view)) print(line);
     });
   verb(rollout, 'stop', 'send it to no further device; those that have it keep it')
@@ -61,7 +63,8 @@ export function rolloutVerbs(program: Command, print: Print): void {
     });
 }
 
-function startVerb(rollout: Command, print: Print): void {
+function startVerb(rollout: Command, desk: Desk): void {
+  const { print, opened } = desk;
   verb(rollout, 'start', 'push a merge patch to every device with these labels; prints its number')
     .argument('<file>', 'merge patch as JSON; - for standard input')
     .option('--label <key=value>', 'a label that devices have to bear; may be said again', more, [])

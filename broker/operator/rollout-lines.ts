@@ -1,4 +1,5 @@
 // A rollout in lines and as JSON, as the operator reads it. Pure.
+import { harmless } from '../../proto/harmless.ts';
 import { DEVICE_STATES } from '../fleet/rollout-states.ts';
 import type { RolloutView } from '../fleet/rollouts.ts';
 import type { RolloutDeviceRow } from '../store/rollout-rows.ts';
@@ -6,8 +7,9 @@ import { iso } from './devices.ts';
 
 const REMARKS: Readonly<Record<string, string>> = {
   silent: 'did not answer in time',
-  unknown: 'its owner shares no device information, so what became of it is not known',
-  superseded: 'its owner changed it meanwhile',
+  unknown: 'its owner does not share its configuration, so what became of it is not known',
+  superseded: 'it was changed again before it was applied',
+  refused: 'the server did not take it',
   unchanged: 'it was so already',
 };
 
@@ -19,10 +21,10 @@ export function listLines(views: readonly RolloutView[]): string[] {
 }
 
 export function rolloutLines({ row, devices }: RolloutView): string[] {
-  const last = Math.max(...devices.map(({ stage }) => stage));
+  const last = devices.reduce((most, { stage }) => Math.max(most, stage), 0);
   const stages = Array.from({ length: last }, (_, at) => {
     const ofStage = devices.filter(({ stage }) => stage === at + 1);
-    return `stage ${at + 1}:  ${ofStage.length} devices  ${countsOf(ofStage)}`;
+    return `stage ${at + 1}:  ${ofStage.length} devices  ${countsOf(ofStage)}`.trimEnd();
   });
   return [
     `rollout:  ${row.rollout_id}`,
@@ -91,7 +93,7 @@ function countStates(devices: readonly RolloutDeviceRow[]): [state: string, coun
   ]).filter(([, count]) => count > 0);
 }
 
-/** Details come from cameras: no control character of theirs reaches the terminal. */
+/** Details come from cameras: on one line, and nothing of theirs moves the cursor. */
 function clean(text: string): string {
-  return text.replace(/\s+/g, ' ').replace(/\p{Cc}|\p{Cf}/gu, '\uFFFD');
+  return harmless(text.replace(/\s+/g, ' '));
 }

@@ -1,5 +1,6 @@
 // What every verb of the operator has: a data folder, opened for it and closed again.
 import type { Command } from 'commander';
+import { harmlessJson } from '../../proto/harmless.ts';
 import { type Installation, readServerConfig } from '../installation.ts';
 import { withInstallation } from '../operator.ts';
 
@@ -12,7 +13,18 @@ export interface AsJson extends Common {
   readonly json?: true;
 }
 
-export type Print = (line: string) => void;
+/** Where verbs do their work. */
+export interface Desk {
+  /** One line of the result. */
+  readonly print: (line: string) => void;
+  /** Opens the data folder that was named, and closes it again. */
+  readonly opened: <T>(options: Common, use: (house: Installation) => Promise<T>) => Promise<T>;
+}
+
+/** As JSON; what it holds comes from elsewhere. */
+export function printJson({ print }: Pick<Desk, 'print'>, value: unknown): void {
+  print(harmlessJson(JSON.stringify(value, null, 2)));
+}
 
 /** A command with the options of every verb. */
 export function verb(parent: Command, name: string, description: string): Command {

@@ -29,8 +29,7 @@ export const versionFields = {
 export const versionSchema = object(versionFields);
 
 export const entrySchema = object({
-  version: integer('Grows with every change.'),
-  ...written,
+  ...versionFields,
   paths: {
     ...list(text('JSON pointer.', 300), 'Settings that it changed; null = not known any more.'),
     type: ['array', 'null'],
@@ -81,7 +80,7 @@ export function describeVersion({ version, document, written: by }: Version, acc
   return { version, document, ...describeWriter(by, accountId) };
 }
 
-export function describeWriter(by: Version['written'], accountId: string) {
+function describeWriter(by: Version['written'], accountId: string) {
   return {
     writtenAt: by ? isoTime(by.atUs) : null,
     writtenBy: by ? (by.actor === accountId ? 'owner' : 'operator') : null,

@@ -11,6 +11,8 @@ import type { Store } from '../store/store.ts';
 
 const LOOK_MS = 50;
 const WAIT_MS = 10_000;
+/** By so much the clock of the server may be set back while somebody waits. */
+const BACK_US = 600e6;
 
 export interface TakingDeps {
   readonly store: Pick<Store, 'consent' | 'snapshots'>;
@@ -33,11 +35,14 @@ export async function takeSnapshot(
   { device_id, epoch }: DeviceRow,
   signal: AbortSignal,
 ): Promise<SnapshotRow> {
-  const { granted } = await store.consent.standing(device_id);
-  if (!mayTakeIn({ epoch, scopes: SNAPSHOT_SCOPES }, granted))
-    throw new LenscapError('CONSENT_MISSING', `pictures need ${SNAPSHOT_SCOPES.join(' and ')}`);
+  const consented = async (): Promise<void> => {
+    const { granted } = await store.consent.standing(device_id);
+    if (!mayTakeIn({ epoch, scopes: SNAPSHOT_SCOPES }, granted))
+      throw new LenscapError('CONSENT_MISSING', `pictures need ${SNAPSHOT_SCOPES.join(' and ')}`);
+  };
+  await consented();
   const commandId = newId();
-  const sinceUs = nowUs();
+  const sinceUs = nowUs() - BACK_US;
   if (!(await command(device_id, encodeCommand({ commandId, kind: 'take_snapshot' }))))
     throw new LenscapError('DEVICE_OFFLINE', 'it takes no picture now');
   const endMs = performance.now() + waitMs;
@@ -45,6 +50,7 @@ export async function takeSnapshot(
     await sleep(LOOK_MS, undefined, { signal }).catch(leave);
     const taken = await store.snapshots.ofCause(device_id, commandId, sinceUs);
     if (taken) return taken;
+    await consented();
   }
   throw new LenscapError('DEVICE_OFFLINE', `no picture has come within ${waitMs / 1000} s`);
 }

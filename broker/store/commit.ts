@@ -4,7 +4,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { ErrorCode } from '../../proto/errors.ts';
 import { mayTakeIn, type Scope } from '../../proto/scopes.ts';
-import { readGranted } from './consent-rows.ts';
+import { readGranted } from './covered.ts';
 import { putEvent } from './event-rows.ts';
 import { placeGroup } from './placing.ts';
 import type { Index, Tables } from './schema.ts';
@@ -15,6 +15,8 @@ interface Of<Kind, Row> {
   readonly kind: Kind;
   readonly row: Row;
   readonly scopes: readonly Scope[];
+  /** Epoch by whose consent it was decided that it may be taken in; absent = its scopes say it all. */
+  readonly asOf?: number;
 }
 /** What stands for itself. */
 type Single =
@@ -81,7 +83,8 @@ async function refusals(
     const { device_id, epoch } = candidate.row;
     const item = { epoch, scopes: candidate.scopes };
     // An epoch that the ledger does not have yet would outlast a withdrawal.
-    const isKnown = epoch <= (epochs.get(device_id) ?? 0);
+    const inForce = epochs.get(device_id) ?? 0;
+    const isKnown = epoch <= inForce && (candidate.asOf ?? inForce) === inForce;
     if (!isKnown || !mayTakeIn(item, granted.get(device_id) ?? new Map()))
       return [[candidate, 'CONSENT_MISSING']];
     const isDeleted = deleted.some((range) => isWithin(candidate, range));

@@ -1,10 +1,8 @@
 // Rows of policies, of the ledger, and of what is granted now. A record, the device's epoch and its
 // granted scopes change in one transaction or not at all.
-import type { Kysely } from 'kysely';
 import { type GrantedSince, isScope, nextGranted, type Scope } from '../../proto/scopes.ts';
-import { forgetAnchors, PLACED_SCOPES } from './anchors.ts';
+import { eraseTold, forgetOfDevice, forgetUnplaced, readGranted } from './covered.ts';
 import { Gathered } from './gathered.ts';
-import { forgetAnswers } from './rollout-rows.ts';
 import type { Index, Tables } from './schema.ts';
 
 export type LedgerRow = Tables['ledger'];
@@ -93,6 +91,20 @@ export class ConsentRows {
     return this.#inForce.get(deviceId);
   }
 
+  /**
+   * Forgets events that tell of the device itself, of before an epoch (null: all), and with them what only
+   * they needed. Returns how many.
+   */
+  async forget(deviceId: string, beforeEpoch: number | null): Promise<number> {
+    const forgotten = await forgetOfDevice(this.#index, deviceId, beforeEpoch);
+    if (forgotten > 0)
+      await this.#within(async (trx) => {
+        const granted = await readGranted(trx, [deviceId]);
+        await forgetUnplaced(trx, deviceId, [...(granted.get(deviceId)?.keys() ?? [])]);
+      });
+    return forgotten;
+  }
+
   /** In the transaction that this was made for, else in one of its own. */
   #within<T>(work: (trx: Index) => Promise<T>): Promise<T> {
     return this.#index.isTransaction
@@ -145,22 +157,6 @@ function grantedRow(deviceId: string, scope: Scope, since: number): Tables['gran
   return { device_id: deviceId, scope, since_epoch: since };
 }
 
-/** What is granted per device, for the devices named. */
-export async function readGranted(
-  index: Kysely<Tables>,
-  deviceIds: readonly string[],
-): Promise<Map<string, Map<Scope, number>>> {
-  const rows = await index
-    .selectFrom('granted')
-    .selectAll()
-    .where('device_id', 'in', deviceIds)
-    .execute();
-  const all = new Map(deviceIds.map((deviceId) => [deviceId, new Map<Scope, number>()]));
-  for (const { device_id, scope, since_epoch } of rows)
-    if (isScope(scope)) all.get(device_id)?.set(scope, since_epoch);
-  return all;
-}
-
 /** One statement, so that what belongs together is of one moment without a transaction. */
 async function readInForce(
   index: Index,
@@ -203,9 +199,9 @@ async function appendIn(
     .set({ epoch, ...next.state })
     .where('device_id', '=', deviceId)
     .execute();
+  // What consent covers no longer is erased with the record that says so.
   await eraseTold(trx, deviceId, next.scopes.includes('device_info') ? next.told : []);
-  if (!next.scopes.some((scope) => PLACED_SCOPES.includes(scope)))
-    await forgetAnchors(trx, deviceId);
+  await forgetUnplaced(trx, deviceId, next.scopes);
   await trx.deleteFrom('granted').where('device_id', '=', deviceId).execute();
   const granted = [...nextGranted(standing.granted, epoch, next.scopes)];
   if (granted.length > 0)
@@ -214,13 +210,6 @@ async function appendIn(
       .values(granted.map(([scope, since]) => grantedRow(deviceId, scope, since)))
       .execute();
   return true;
-}
-
-/** What consent covers no longer is erased with the record that says so. */
-async function eraseTold(trx: Index, deviceId: string, keep: readonly string[]): Promise<void> {
-  const all = trx.deleteFrom('told').where('device_id', '=', deviceId);
-  await (keep.length === 0 ? all : all.where('noun', 'not in', keep)).execute();
-  if (!keep.includes('reported')) await forgetAnswers(trx, deviceId);
 }
 
 async function readStanding(trx: Index, deviceId: string): Promise<Standing> {

@@ -1,10 +1,11 @@
 // Deletion is write-ahead: rows become tombstones in one transaction (from then on nobody sees the
 // segments, and a late upload of them is refused), then the files go, then the tombstones forget
-// them. Snapshots go the same way, by their id as stream with the number 0. `finish` at start-up completes what a crash interrupted.
+// them. Events and snapshots go the same way. `finish` at start-up completes what a crash interrupted.
 import { type RawBuilder, sql } from 'kysely';
 import type { EventKind } from '../../proto/event.ts';
 import { pruneAnchors } from './anchors.ts';
 import type { Blobs } from './blobs.ts';
+import { buryHappenings, type Happening } from './happening-rows.ts';
 import type { Span } from './media-rows.ts';
 import type { Index } from './schema.ts';
 
@@ -51,23 +52,25 @@ export class Deletion {
   /** Deletes one snapshot for good. Returns whether it was there. */
   async snapshot(deviceId: string, snapshotId: string, nowUs: number): Promise<boolean> {
     const one = sql`device_id = ${deviceId} and snapshot_id = ${snapshotId}`;
-    return (await this.#bury(buryPictures, one, nowUs)) > 0;
+    return (await this.#bury('snapshots', one, nowUs)) > 0;
   }
 
   /** Deletes every snapshot that was taken in the span, and nothing else of it. Returns how many. */
   snapshots({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
     const taken = sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`;
-    return this.#bury(buryPictures, taken, nowUs);
+    return this.#bury('snapshots', taken, nowUs);
   }
 
   /** Deletes every event that begins in the span, and nothing else of it. Returns how many. */
   events({ deviceId, fromUs, toUs }: Span, nowUs: number): Promise<number> {
     const begun = sql`device_id = ${deviceId} and start_at_us >= ${fromUs} and start_at_us < ${toUs}`;
-    return this.#bury(buryEvents, begun, nowUs);
+    return this.#bury('events', begun, nowUs);
   }
 
-  async #bury(bury: Burial, condition: RawBuilder<unknown>, nowUs: number): Promise<number> {
-    const count = await this.#index.transaction().execute((trx) => bury(trx, condition, nowUs));
+  async #bury(table: Happening, which: RawBuilder<unknown>, nowUs: number): Promise<number> {
+    const count = await this.#index
+      .transaction()
+      .execute((trx) => buryHappenings(trx, table, which, nowUs));
     await this.finish();
     return count;
   }
@@ -75,7 +78,7 @@ export class Deletion {
   /** Deletes snapshots taken in before `beforeUs`. Returns how many. */
   expireSnapshots(deviceId: string, beforeUs: number, nowUs: number): Promise<number> {
     const old = sql`device_id = ${deviceId} and received_at_us < ${beforeUs}`;
-    return this.#bury(buryPictures, old, nowUs);
+    return this.#bury('snapshots', old, nowUs);
   }
 
   /** Deletes events of these kinds taken in before `beforeUs`. Returns how many. */
@@ -88,7 +91,7 @@ export class Deletion {
     if (kinds.length === 0) return Promise.resolve(0);
     const old = sql`device_id = ${deviceId} and received_at_us < ${beforeUs}
       and kind in (${sql.join(kinds)})`;
-    return this.#bury(buryEvents, old, nowUs);
+    return this.#bury('events', old, nowUs);
   }
 
   /** Deletes what was recorded and taken in before `beforeUs`, as the policy's retention demands. */
@@ -142,8 +145,8 @@ export class Deletion {
     return this.#index.transaction().execute(async (trx) => {
       if (range) {
         await closeRange(trx, range, nowUs);
-        await buryPictures(trx, condition, nowUs);
-        await buryEvents(trx, condition, nowUs);
+        await buryHappenings(trx, 'snapshots', condition, nowUs);
+        await buryHappenings(trx, 'events', condition, nowUs);
       }
       const isTold = sql`start_at_us + duration_us > ${toldUntilUs}`;
       await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us,
@@ -155,35 +158,6 @@ export class Deletion {
       return Number(numAffectedRows ?? 0n);
     });
   }
-}
-
-type Burial = (trx: Index, condition: RawBuilder<unknown>, nowUs: number) => Promise<number>;
-
-/** Within a transaction: snapshots become tombstones. Returns how many. */
-async function buryPictures(
-  trx: Index,
-  condition: RawBuilder<unknown>,
-  nowUs: number,
-): Promise<number> {
-  await sql`insert into tombstones (device_id, stream_id, sequence, blob_id, deleted_at_us)
-    select device_id, snapshot_id, 0, blob_id, ${nowUs} from snapshots where ${condition}`.execute(
-    trx,
-  );
-  const { numAffectedRows } = await sql`delete from snapshots where ${condition}`.execute(trx);
-  return Number(numAffectedRows ?? 0n);
-}
-
-/** The same for events, which have no object: the end of one that lasted may be still to come. */
-async function buryEvents(
-  trx: Index,
-  condition: RawBuilder<unknown>,
-  nowUs: number,
-): Promise<number> {
-  await sql`insert into tombstones (device_id, stream_id, sequence, deleted_at_us)
-    select device_id, event_id, 0, ${nowUs} from events where ${condition}
-    on conflict do nothing`.execute(trx);
-  const { numAffectedRows } = await sql`delete from events where ${condition}`.execute(trx);
-  return Number(numAffectedRows ?? 0n);
 }
 
 /** From now on nothing of that time is taken in. A gap that reaches beyond it is still told. */
@@ -215,7 +189,7 @@ export async function bury(index: Index, deviceId: string, nowUs: number): Promi
     .deleteFrom('segments')
     .where('device_id', '=', deviceId)
     .executeTakeFirst();
-  await buryPictures(index, sql`device_id = ${deviceId}`, nowUs);
+  await buryHappenings(index, 'snapshots', sql`device_id = ${deviceId}`, nowUs);
   await index.deleteFrom('events').where('device_id', '=', deviceId).execute();
   await index.deleteFrom('log_batches').where('device_id', '=', deviceId).execute();
   await index.deleteFrom('streams').where('device_id', '=', deviceId).execute();

@@ -44,6 +44,15 @@ export class Devices {
       .executeTakeFirst();
   }
 
+  /** Those that there are, in no order. */
+  byIds(deviceIds: readonly string[]): Promise<DeviceRow[]> {
+    return this.#index
+      .selectFrom('devices')
+      .selectAll()
+      .where('device_id', 'in', deviceIds)
+      .execute();
+  }
+
   async setState(deviceId: string, note: StateNote): Promise<void> {
     await this.#index.updateTable('devices').set(note).where('device_id', '=', deviceId).execute();
   }

@@ -2,13 +2,11 @@
 // INVARIANT: the end of what lasted is never taken back, and what was deleted does not come again.
 import { sql, type Transaction } from 'kysely';
 import type { EventKind } from '../../proto/event.ts';
+import { isBuried, listed, type Position, receivedBy } from './happening-rows.ts';
 import type { Span } from './media-rows.ts';
 import type { Index, Tables } from './schema.ts';
 
 export type EventRow = Tables['events'];
-
-/** Where a listing has come to. */
-export type EventPosition = Pick<EventRow, 'start_at_us' | 'event_id'>;
 
 export interface EventFilter {
   readonly kind?: EventKind | undefined;
@@ -24,7 +22,7 @@ export async function putEvent(
   row: EventRow,
 ): Promise<'stored' | 'duplicate' | 'SEGMENT_DELETED'> {
   const { device_id, event_id, kind } = row;
-  if (await isBuried(trx, device_id, event_id)) return 'SEGMENT_DELETED';
+  if (await isBuried(trx, device_id, 'events', event_id)) return 'SEGMENT_DELETED';
   const wanted = await trx
     .selectFrom('alert_kinds')
     .select('kind')
@@ -55,22 +53,6 @@ export async function putEvent(
   return changed ? 'stored' : 'duplicate';
 }
 
-/** Snapshots and events have tombstones too: by their id as stream, with the number 0. */
-export async function isBuried(
-  trx: Transaction<Tables>,
-  deviceId: string,
-  id: string,
-): Promise<boolean> {
-  const found = await trx
-    .selectFrom('tombstones')
-    .select('stream_id')
-    .where('device_id', '=', deviceId)
-    .where('stream_id', '=', id)
-    .where('sequence', '=', 0)
-    .executeTakeFirst();
-  return found !== undefined;
-}
-
 /** Reads events and keeps the owner's choice; events are written by commit.ts alone. */
 export class EventRows {
   readonly #index: Index;
@@ -81,29 +63,17 @@ export class EventRows {
 
   /** Events that begin in the span, by time: at most `limit` of them after a position. */
   list(
-    { deviceId, fromUs, toUs }: Span,
+    span: Span,
     limit: number,
     { kind, isAlert, asOfUs }: EventFilter = {},
-    after?: EventPosition,
+    after?: Position,
   ): Promise<EventRow[]> {
-    return this.#index
-      .selectFrom('events')
-      .selectAll()
-      .where('device_id', '=', deviceId)
-      .where('start_at_us', '>=', Math.max(fromUs, after?.start_at_us ?? 0))
-      .where('start_at_us', '<', toUs)
-      .$if(after !== undefined, (query) =>
-        query.where(
-          sql<boolean>`(start_at_us, event_id) > (${after?.start_at_us}, ${after?.event_id})`,
-        ),
-      )
-      .$if(kind !== undefined, (query) => query.where('kind', '=', kind ?? ''))
-      .$if(isAlert !== undefined, (query) => query.where('is_alert', '=', isAlert ? 1 : 0))
-      .$if(asOfUs !== undefined, (query) => query.where('received_at_us', '<=', asOfUs ?? 0))
-      .orderBy('start_at_us')
-      .orderBy('event_id')
-      .limit(limit)
-      .execute();
+    const also = [
+      ...(kind === undefined ? [] : [sql`kind = ${kind}`]),
+      ...(isAlert === undefined ? [] : [sql`is_alert = ${isAlert ? 1 : 0}`]),
+      ...receivedBy(asOfUs),
+    ];
+    return listed<EventRow>(this.#index, 'events', span, { limit, after, also });
   }
 
   /** Kinds that the owner wants to be alerted of. */
@@ -124,5 +94,10 @@ export class EventRows {
       const rows = kinds.map((kind) => ({ device_id: deviceId, kind }));
       if (rows.length > 0) await trx.insertInto('alert_kinds').values(rows).execute();
     });
+  }
+
+  /** Of a device whose ownership has ended. */
+  async eraseAlertKinds(deviceId: string): Promise<void> {
+    await this.#index.deleteFrom('alert_kinds').where('device_id', '=', deviceId).execute();
   }
 }

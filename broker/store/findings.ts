@@ -32,7 +32,13 @@ export const KINDS = {
   object_damaged: { weight: 'loss', remedy: RESTORE },
   object_exchanged: { weight: 'loss', remedy: RESTORE },
   init_damaged: { weight: 'loss', remedy: RESTORE },
+  row_damaged: {
+    weight: 'loss',
+    remedy: `${RESTORE}; a configuration that is wanted now is for its owner to set anew`,
+  },
   row_astray: { weight: 'loss', remedy: RESTORE },
+  epoch_unknown: { weight: 'fault', remedy: 'restore the data folder from a backup' },
+  told_uncovered: { weight: 'mendable', remedy: REPAIR },
   totals_wrong: { weight: 'mendable', remedy: REPAIR },
   key_lost: { weight: 'fault', remedy: 'restore the folder keys from a backup' },
   index_damaged: { weight: 'fault', remedy: 'restore the data folder from a backup' },
@@ -41,6 +47,7 @@ export const KINDS = {
     weight: 'left',
     remedy: `${REPAIR}; more than ${MAX_LEFT_BY_CRASH} say that the index may be an old one: restore the newest, or give them up with --accept-loss`,
   },
+  forgetting_pending: { weight: 'left', remedy: 'the next start of the server forgets them' },
   deletion_pending: { weight: 'left', remedy: REPAIR },
   temporary: { weight: 'left', remedy: REPAIR },
 } as const satisfies Record<string, KindRow>;
@@ -51,6 +58,14 @@ export type Kind = keyof typeof KINDS;
 export interface StreamName {
   readonly device_id: string;
   readonly stream_id: string;
+}
+
+/** A row that is sealed itself. */
+export interface SealedName {
+  readonly table: 'told' | 'config_versions' | 'log_batches';
+  readonly device_id: string;
+  /** What tells it apart from others of the device. */
+  readonly name: string;
 }
 
 /** A row that names an object. */
@@ -64,7 +79,10 @@ export type Finding = { readonly what: string } & (
       readonly of: Stored;
     }
   | { readonly kind: 'init_damaged'; readonly stream: StreamName }
+  | { readonly kind: 'row_damaged'; readonly sealed: SealedName }
   | { readonly kind: 'row_astray'; readonly table: string }
+  | { readonly kind: 'told_uncovered' | 'forgetting_pending'; readonly deviceId: string }
+  | { readonly kind: 'epoch_unknown' }
   | { readonly kind: 'totals_wrong' | 'key_lost' | 'index_damaged' | 'stranger' }
   | { readonly kind: 'object_unreadable' }
   | { readonly kind: 'deletion_pending' }

@@ -1,13 +1,13 @@
 // Log batches of devices, sealed with the owner's key. INVARIANTS: one is taken in only under the rule at
-// commit, and once by its id; of a device each is received later than the one before, whatever the
-// clock of the server does, so that who follows them misses none.
+// commit, once by its id, and without what the owner has erased; of a device each is received later than
+// the one before, whatever the clock of the server does, so that who follows them misses none.
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type { LogBatch } from '../../proto/log-batch.ts';
 import { MAX_BATCH_BYTES } from '../../proto/log-batch.ts';
-import { mayTakeIn } from '../../proto/scopes.ts';
-import { readGranted } from './consent-rows.ts';
+import { coveredBy } from './covered.ts';
 import { logIdentity } from './identities.ts';
 import type { Keys } from './keys.ts';
+import { bounded, erasedOf, eraseIn, type Sealing, type Timed, without } from './log-erasure.ts';
 import type { Span } from './media-rows.ts';
 import type { Index, Tables } from './schema.ts';
 import { seal, unseal } from './seal.ts';
@@ -29,7 +29,7 @@ export interface HeldBatch {
   readonly lines: readonly string[];
 }
 
-export type LogOutcome = 'stored' | 'duplicate' | 'not_consented';
+export type LogOutcome = 'stored' | 'duplicate' | 'not_consented' | 'erased';
 
 export class LogRows {
   readonly #index: Index;
@@ -40,22 +40,19 @@ export class LogRows {
     this.#keys = keys;
   }
 
-  /** @throws STORE_FAILED, STORE_FULL; then nothing was stored. */
+  /** `erased`: the owner has erased all of its time. @throws STORE_FAILED, STORE_FULL; then nothing was stored. */
   async put(device: LogDevice, batch: LogBatch, nowUs: number): Promise<LogOutcome> {
     const key = await this.#keys.account(device.account_id);
-    const packed = zstdCompressSync(batch.lines.join('\n'));
-    const row = {
-      device_id: device.device_id,
-      batch_id: batch.batchId,
-      first_at_us: batch.firstAtUs,
-      last_at_us: batch.lastAtUs,
-      lines: batch.lines.length,
-      dropped: batch.dropped,
-      epoch: batch.epoch,
-      sealed: Buffer.concat(seal(key, logIdentity(device, batch.batchId), packed)),
-      received_at_us: nowUs,
-    };
-    return this.#index.transaction().execute((trx) => putIn(trx, row));
+    const whole = bounded(batch);
+    const row = rowOf(device, batch, whole, nowUs, key);
+    return this.#index.transaction().execute(async (trx) => {
+      const item = { epoch: batch.epoch, scopes: ['device_log'] } as const;
+      if ((await coveredBy(trx, device.device_id, item)) === undefined) return 'not_consented';
+      const erased = await erasedOf(trx, device.device_id, whole);
+      const left = erased.length === 0 ? whole : without(whole, erased);
+      if (left === null) return 'erased';
+      return insert(trx, left === whole ? row : rowOf(device, batch, left, nowUs, key));
+    });
   }
 
   /**
@@ -93,18 +90,23 @@ export class LogRows {
     return newestIn(this.#index, deviceId);
   }
 
-  /** Deletes every batch that holds lines of the span. Returns how many lines went. */
-  remove({ deviceId, fromUs, toUs }: Span): Promise<number> {
-    return this.#index.transaction().execute(async (trx) => {
-      const removed = await trx
-        .deleteFrom('log_batches')
-        .where('device_id', '=', deviceId)
-        .where('last_at_us', '>=', fromUs)
-        .where('first_at_us', '<', toUs)
-        .returning('lines')
-        .execute();
-      return removed.reduce((sum, { lines }) => sum + lines, 0);
-    });
+  /**
+   * Erases the lines of a stretch of time, in whatever batches they are, and refuses later ones of that
+   * time. Returns how many lines went. @throws STORE_CORRUPT when a batch does not open; then none went.
+   */
+  async remove(device: LogDevice, span: Span, nowUs: number): Promise<number> {
+    const key = await this.#keys.account(device.account_id);
+    const sealing: Sealing = {
+      open: (row) => unpacked(unseal(key, logIdentity(device, row.batch_id), row.sealed)),
+      seal: (row, left) => ({
+        ...row,
+        ...boundsOf(left),
+        sealed: sealed(key, device, row.batch_id, left.lines),
+      }),
+    };
+    return this.#index
+      .transaction()
+      .execute((trx) => eraseIn(trx, { ...span, deviceId: device.device_id }, nowUs, sealing));
   }
 
   /** Deletes what was taken in before `beforeUs`. Returns how many batches. */
@@ -118,18 +120,40 @@ export class LogRows {
   }
 }
 
-/** An epoch that the ledger does not have yet would outlast a withdrawal. */
-async function putIn(trx: Index, row: Row): Promise<LogOutcome> {
-  const { device_id, epoch } = row;
-  const device = await trx
-    .selectFrom('devices')
-    .select('epoch')
-    .where('device_id', '=', device_id)
-    .executeTakeFirst();
-  const granted = (await readGranted(trx, [device_id])).get(device_id) ?? new Map();
-  const isKnown = device !== undefined && epoch <= device.epoch;
-  if (!isKnown || !mayTakeIn({ epoch, scopes: ['device_log'] }, granted)) return 'not_consented';
-  const received_at_us = Math.max(row.received_at_us, (await newestIn(trx, device_id)) + 1);
+function rowOf(
+  device: LogDevice,
+  { batchId, epoch }: LogBatch,
+  held: Timed,
+  nowUs: number,
+  key: Buffer,
+): Row {
+  return {
+    device_id: device.device_id,
+    batch_id: batchId,
+    ...boundsOf(held),
+    dropped: held.dropped,
+    epoch,
+    sealed: sealed(key, device, batchId, held.lines),
+    received_at_us: nowUs,
+  };
+}
+
+function boundsOf({ firstAtUs, lastAtUs, lines }: Timed) {
+  return { first_at_us: firstAtUs, last_at_us: lastAtUs, lines: lines.length };
+}
+
+function sealed(
+  key: Buffer,
+  device: LogDevice,
+  batchId: string,
+  lines: readonly string[],
+): Uint8Array {
+  const packed = zstdCompressSync(lines.join('\n'));
+  return Buffer.concat(seal(key, logIdentity(device, batchId), packed));
+}
+
+async function insert(trx: Index, row: Row): Promise<'stored' | 'duplicate'> {
+  const received_at_us = Math.max(row.received_at_us, (await newestIn(trx, row.device_id)) + 1);
   const inserted = await trx
     .insertInto('log_batches')
     .values({ ...row, received_at_us })

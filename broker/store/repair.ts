@@ -5,31 +5,41 @@ import { rm, stat } from 'node:fs/promises';
 import { type RawBuilder, sql } from 'kysely';
 import type { ErrorCode } from '../../proto/errors.ts';
 import type { GapReason } from '../../proto/gap.ts';
+import { eraseTold, readGranted } from './covered.ts';
 import {
   type Finding,
   KINDS,
   type Kind,
   MAX_LEFT_BY_CRASH,
   nameOf,
+  type SealedName,
   type Stored,
   type StreamName,
 } from './findings.ts';
+import { configIdentity } from './identities.ts';
 import type { Index } from './schema.ts';
+import { seal } from './seal.ts';
 import type { Store } from './store.ts';
 import { unnamed } from './verify.ts';
 
 /** Another verb may be writing a file just now. */
 const TEMPORARY_AGE_MS = 60_000;
-/** Tables of what devices sent; a row of another one is never given up. */
-const MEDIA_TABLES = [
+/** Tables of what devices sent, and of what was set for them; a row of another one is never given up. */
+const DEVICE_TABLES = [
   'segments',
   'streams',
   'gaps',
   'events',
   'snapshots',
+  'told',
+  'log_batches',
+  'config_versions',
+  'alert_kinds',
+  'device_labels',
   'anchors',
   'tombstones',
   'deleted_ranges',
+  'deleted_log_ranges',
 ];
 const LOST: GapReason = 'store_lost';
 const CORRUPT: ErrorCode = 'STORE_CORRUPT';
@@ -118,6 +128,11 @@ async function mend(store: Store, finding: Finding, nowMs: number): Promise<stri
       return `noted as lost: ${nameOf(finding.of)}`;
     case 'init_damaged':
       return giveUpStream(store, finding.stream);
+    case 'row_damaged':
+      return giveUpSealed(store, finding.sealed);
+    case 'told_uncovered':
+    case 'forgetting_pending':
+      return eraseUncovered(store, finding.deviceId);
     case 'row_astray':
       return giveUpAstray(store, finding.table);
     default:
@@ -166,9 +181,53 @@ async function giveUpStream(store: Store, { device_id, stream_id }: StreamName):
   return `noted as lost: stream ${device_id}/${stream_id} with ${blobIds.length} segments`;
 }
 
+/**
+ * What does not open is gone, but of a configuration the version stays taken: cameras take only higher ones,
+ * so it becomes one that says nothing.
+ */
+async function giveUpSealed(
+  { index, devices, keys }: Store,
+  { table, device_id, name }: SealedName,
+): Promise<string | undefined> {
+  const device = await devices.byId(device_id);
+  if (!device) return undefined;
+  if (table === 'config_versions') {
+    const key = await keys.account(device.account_id);
+    const empty = seal(key, configIdentity(device, Number(name)), Buffer.from('{}'));
+    await index
+      .updateTable('config_versions')
+      .set({ sealed: Buffer.concat(empty), how: 'lost; it says nothing now' })
+      .where('device_id', '=', device_id)
+      .where('version', '=', Number(name))
+      .execute();
+  } else {
+    const column = sql.ref(table === 'told' ? 'noun' : 'batch_id');
+    await sql`delete from ${sql.table(table)}
+      where device_id = ${device_id} and ${column} = ${name}`.execute(index);
+  }
+  return `given up: ${table} ${device_id}/${name}`;
+}
+
+async function eraseUncovered({ index, consent }: Store, deviceId: string): Promise<string> {
+  const since = await index.transaction().execute(async (trx) => {
+    const found = (await readGranted(trx, [deviceId])).get(deviceId)?.get('device_info') ?? null;
+    const covered = await trx
+      .selectFrom('told')
+      .select('noun')
+      .where('device_id', '=', deviceId)
+      .where('epoch', '>=', found ?? Number.MAX_SAFE_INTEGER)
+      .execute();
+    const keep = covered.map(({ noun }) => noun);
+    await eraseTold(trx, deviceId, keep);
+    return found;
+  });
+  await consent.forget(deviceId, since);
+  return `forgot what ${deviceId} told of itself and does not share`;
+}
+
 /** Rows whose device or stream is gone. */
 async function giveUpAstray(store: Store, table: string): Promise<string | undefined> {
-  if (!MEDIA_TABLES.includes(table)) return undefined;
+  if (!DEVICE_TABLES.includes(table)) return undefined;
   const blobIds = await store.index.transaction().execute(async (trx) => {
     const given = await segmentsToGaps(
       trx,

@@ -9,7 +9,7 @@ const MAX_BYTES = 4 << 20;
 /** Of the whole file system, so that a small one is not taken up by it. */
 const SHARE = 1 / 8;
 /** Taken again when so many times its size is free. */
-const PLENTY = 4;
+const PLENTY = 2;
 
 export class Reserve {
   readonly #path: string;

@@ -9,8 +9,8 @@ export type RolloutDeviceRow = Tables['rollout_devices'];
 export type DeviceNote = Pick<RolloutDeviceRow, 'state' | 'state_at_us' | 'detail'> &
   Partial<Pick<RolloutDeviceRow, 'version'>>;
 
-/** States that tell something which only the device can have told. */
-const ANSWERS = ['accepted', 'applied', 'rejected', 'reverted', 'superseded'];
+/** What only the device can have told, and what it was to tell. */
+const ANSWERS = ['sent', 'accepted', 'applied', 'rejected', 'reverted', 'superseded'];
 /** Rows in one statement. */
 const CHUNK = 500;
 
@@ -116,12 +116,12 @@ export class RolloutRows {
   }
 }
 
-/** Within a transaction: forgets what a device answered, since its owner shares that no longer. */
+/**
+ * Within a transaction: forgets what a device answered, or was to answer, and what its owner had set,
+ * since he shares that no longer.
+ */
 export async function forgetAnswers(trx: Index, deviceId: string): Promise<void> {
-  await trx
-    .updateTable('rollout_devices')
-    .set({ state: 'unknown', detail: '' })
-    .where('device_id', '=', deviceId)
-    .where('state', 'in', ANSWERS)
-    .execute();
+  const ofDevice = trx.updateTable('rollout_devices').where('device_id', '=', deviceId);
+  await ofDevice.set({ detail: '' }).where('detail', '!=', '').execute();
+  await ofDevice.set({ state: 'unknown' }).where('state', 'in', ANSWERS).execute();
 }

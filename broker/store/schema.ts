@@ -128,6 +128,9 @@ const STATEMENTS = [
   'create index tombstones_by_time on tombstones (device_id, start_at_us) where start_at_us is not null',
   `create table deleted_ranges (device_id text not null references devices,
     from_us integer not null, to_us integer not null, deleted_at_us integer not null) strict`,
+  `create table deleted_log_ranges (device_id text not null references devices,
+    from_us integer not null, to_us integer not null, deleted_at_us integer not null) strict`,
+  'create index deleted_log_ranges_of_device on deleted_log_ranges (device_id, from_us)',
   `create trigger ledger_is_append_only before update on ledger
     begin select raise(abort, 'the ledger is append-only'); end`,
   `create trigger ledger_is_never_deleted before delete on ledger

@@ -1,14 +1,11 @@
 // Rows of snapshots; their pictures are objects beside those of segments. Written by commit.ts alone,
 // deleted by deletion.ts alone.
-import { sql, type Transaction } from 'kysely';
-import { isBuried } from './event-rows.ts';
+import type { Transaction } from 'kysely';
+import { isBuried, listed, type Position, receivedBy } from './happening-rows.ts';
 import type { Span } from './media-rows.ts';
 import type { Index, Tables } from './schema.ts';
 
 export type SnapshotRow = Tables['snapshots'];
-
-/** Where a listing has come to. */
-export type SnapshotPosition = Pick<SnapshotRow, 'start_at_us' | 'snapshot_id'>;
 
 /** Puts a snapshot whose object is written and synced. */
 export async function putSnapshot(
@@ -16,7 +13,7 @@ export async function putSnapshot(
   row: SnapshotRow,
 ): Promise<'stored' | 'duplicate' | 'SEGMENT_CONFLICT' | 'SEGMENT_DELETED'> {
   const { device_id, snapshot_id } = row;
-  if (await isBuried(trx, device_id, snapshot_id)) return 'SEGMENT_DELETED';
+  if (await isBuried(trx, device_id, 'snapshots', snapshot_id)) return 'SEGMENT_DELETED';
   const inserted = await trx
     .insertInto('snapshots')
     .values(row)
@@ -62,27 +59,8 @@ export class SnapshotRows {
   }
 
   /** Snapshots taken in the span, by time: at most `limit` of them after a position. */
-  list(
-    { deviceId, fromUs, toUs }: Span,
-    limit: number,
-    after?: SnapshotPosition,
-    asOfUs?: number,
-  ): Promise<SnapshotRow[]> {
-    return this.#index
-      .selectFrom('snapshots')
-      .selectAll()
-      .where('device_id', '=', deviceId)
-      .where('start_at_us', '>=', Math.max(fromUs, after?.start_at_us ?? 0))
-      .where('start_at_us', '<', toUs)
-      .$if(after !== undefined, (query) =>
-        query.where(
-          sql<boolean>`(start_at_us, snapshot_id) > (${after?.start_at_us}, ${after?.snapshot_id})`,
-        ),
-      )
-      .$if(asOfUs !== undefined, (query) => query.where('received_at_us', '<=', asOfUs ?? 0))
-      .orderBy('start_at_us')
-      .orderBy('snapshot_id')
-      .limit(limit)
-      .execute();
+  list(span: Span, limit: number, after?: Position, asOfUs?: number): Promise<SnapshotRow[]> {
+    const also = receivedBy(asOfUs);
+    return listed<SnapshotRow>(this.#index, 'snapshots', span, { limit, after, also });
   }
 }

@@ -8,6 +8,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { workerData } from 'node:worker_threads';
 import { Kysely } from 'kysely';
 import { type Candidate, commit, type Outcome } from './commit.ts';
+import { JournalSweep } from './journal-sweep.ts';
 import { Reserve } from './reserve.ts';
 import type { Tables } from './schema.ts';
 import { type Result, type Statement, sqliteDialect } from './sqlite-dialect.ts';
@@ -22,13 +23,14 @@ export interface SqliteFailure {
   readonly errcode: number;
 }
 
+const BUSY_TIMEOUT_MS = 10_000;
 /** FULL: a commit is on the disk when it returns; NORMAL may lose the last ones at a power cut. */
 const PRAGMAS = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA foreign_keys = ON;
   PRAGMA secure_delete = ON;
-  PRAGMA busy_timeout = 10000;
+  PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};
 `;
 const MAX_PREPARED = 500;
 const READS = /^\s*(select|with|pragma)/i;
@@ -36,6 +38,7 @@ const READS = /^\s*(select|with|pragma)/i;
 function serve(path: string): void {
   const database = new DatabaseSync(path);
   database.exec(PRAGMAS);
+  const sweep = new JournalSweep(database, BUSY_TIMEOUT_MS);
   const prepared = new Map<string, StatementSync>();
   const prepare = (sql: string): StatementSync => {
     const known = prepared.get(sql);
@@ -47,8 +50,11 @@ function serve(path: string): void {
   };
   const execute = ({ sql, parameters }: Statement): Result => {
     const statement = prepare(sql);
-    if (statement.columns().length > 0) return { rows: statement.all(...parameters), changes: 0 };
-    return { rows: [], changes: Number(statement.run(...parameters).changes) };
+    const isAsking = statement.columns().length > 0;
+    const rows = isAsking ? statement.all(...parameters) : [];
+    const changes = isAsking ? 0 : Number(statement.run(...parameters).changes);
+    sweep.note(sql, rows.length + changes);
+    return { rows, changes };
   };
   const index = new Kysely<Tables>({ dialect: sqliteDialect(execute) });
   const whenFree: (() => void)[] = [];
@@ -79,6 +85,7 @@ function serve(path: string): void {
     toFailure,
     () => {
       prepared.clear();
+      sweep.stop();
       database.close();
     },
   );

@@ -36,6 +36,7 @@ export interface Rows {
   readonly config: ConfigRows;
   readonly labels: LabelRows;
   readonly rollouts: RolloutRows;
+  readonly events: EventRows;
 }
 
 export interface TransactionRows extends Rows {
@@ -57,7 +58,6 @@ export interface Store extends Rows {
   readonly accounts: Accounts;
   readonly anchors: Anchors;
   readonly media: MediaRows;
-  readonly events: EventRows;
   readonly snapshots: SnapshotRows;
   readonly times: TimeRows;
   readonly told: Told;
@@ -111,7 +111,6 @@ export async function openStore(folder: string, nowUs: () => number): Promise<St
     accounts: new Accounts(index),
     anchors: new Anchors(index),
     media: new MediaRows(index),
-    events: new EventRows(index),
     snapshots: new SnapshotRows(index),
     times: new TimeRows(index),
     told: new Told(index, keys),
@@ -135,5 +134,6 @@ function rowsOf(index: Index): Rows {
     config: new ConfigRows(index),
     labels: new LabelRows(index),
     rollouts: new RolloutRows(index),
+    events: new EventRows(index),
   };
 }

@@ -237,6 +237,8 @@ export interface Tables {
     sealed: Uint8Array;
     received_at_us: number;
   };
+  /** Stretches of a device's log that its owner erased: nothing of them is taken in any more. */
+  deleted_log_ranges: { device_id: string; from_us: number; to_us: number; deleted_at_us: number };
   /** What the operator calls devices by, e.g. `site` = `north`. */
   device_labels: { device_id: string; key: string; value: string };
   rollouts: {

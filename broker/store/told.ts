@@ -4,8 +4,7 @@
 import { decodeReported, encodeReported, type Reported } from '../../proto/desired-config.ts';
 import { decodeHealth, encodeHealth, type Health } from '../../proto/health.ts';
 import { decodeInfo, encodeInfo, type Info } from '../../proto/info.ts';
-import { mayTakeIn } from '../../proto/scopes.ts';
-import { readGranted } from './consent-rows.ts';
+import { coveredBy, eraseTold } from './covered.ts';
 import { toldIdentity } from './identities.ts';
 import type { Keys } from './keys.ts';
 import type { Index, Tables } from './schema.ts';
@@ -109,22 +108,20 @@ export class Told {
    * Erases what a device told, if it told nothing since. Only changes are told, so that what is old
    * holds for as long as anything is.
    */
-  async expire(deviceId: string, beforeUs: number): Promise<number> {
-    const { last } = await this.#index
-      .selectFrom('told')
-      .select((eb) => eb.fn.max<number | null>('received_at_us').as('last'))
-      .where('device_id', '=', deviceId)
-      .executeTakeFirstOrThrow();
-    return last !== null && last < beforeUs ? this.erase(deviceId) : 0;
+  expire(deviceId: string, beforeUs: number): Promise<number> {
+    return this.#index.transaction().execute(async (trx) => {
+      const { last } = await trx
+        .selectFrom('told')
+        .select((eb) => eb.fn.max<number | null>('received_at_us').as('last'))
+        .where('device_id', '=', deviceId)
+        .executeTakeFirstOrThrow();
+      return last !== null && last < beforeUs ? eraseTold(trx, deviceId, []) : 0;
+    });
   }
 
   /** Erases what a device told. Returns of how many kinds there was something. */
-  async erase(deviceId: string): Promise<number> {
-    const { numDeletedRows } = await this.#index
-      .deleteFrom('told')
-      .where('device_id', '=', deviceId)
-      .executeTakeFirst();
-    return Number(numDeletedRows);
+  erase(deviceId: string): Promise<number> {
+    return this.#index.transaction().execute((trx) => eraseTold(trx, deviceId, []));
   }
 }
 
@@ -141,15 +138,9 @@ function encoded({ noun, message }: Telling): Uint8Array {
 
 async function noteIn(trx: Index, row: Tables['told'], asOf: number): Promise<Noted> {
   const { device_id, epoch } = row;
-  const device = await trx
-    .selectFrom('devices')
-    .select('epoch')
-    .where('device_id', '=', device_id)
-    .executeTakeFirst();
-  const granted = (await readGranted(trx, [device_id])).get(device_id) ?? new Map();
-  if (!device || device.epoch < epoch) return 'not_consented';
-  if (!mayTakeIn({ epoch, scopes: ['device_info'] }, granted)) return 'not_consented';
-  if (device.epoch !== asOf) return 'changed';
+  const inForce = await coveredBy(trx, device_id, { epoch, scopes: ['device_info'] });
+  if (inForce === undefined) return 'not_consented';
+  if (inForce !== asOf) return 'changed';
   await trx
     .insertInto('told')
     .values(row)

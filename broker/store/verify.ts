@@ -1,5 +1,5 @@
 // Compares index, objects and keys: every row has its object, every object opens and has the bytes
-// that were acknowledged, and nothing else is there. Reads only, also while a server writes.
+// that were acknowledged, every sealed row opens, and nothing else is there. Reads only, also while a server writes.
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -9,6 +9,7 @@ import { initIdentity, segmentIdentity, snapshotIdentity } from './identities.ts
 import type { Index } from './schema.ts';
 import { type Identity, SEAL_OVERHEAD_BYTES, unseal } from './seal.ts';
 import type { Store } from './store.ts';
+import { type DeviceKeys, rowFaults } from './verify-rows.ts';
 
 export interface Inspection {
   readonly segments: number;
@@ -23,9 +24,6 @@ const PAGE = 500;
 const MAX_INDEX_FAULTS = 20;
 /** Folders in which files are written under a temporary name. */
 const FOLDERS = ['.', 'ca', 'keys', 'keys/accounts', 'run'];
-
-/** Account keys by device; undefined where the key, or the device, is not there. */
-type DeviceKeys = ReadonlyMap<string, { readonly accountId: string; readonly key: Buffer }>;
 
 /** Checks everything stored in `folder`. Opens and hashes every object, so it takes its time. */
 export async function inspect(
@@ -47,7 +45,7 @@ export async function inspect(
     if (finding && (await isStillThere(store, stored))) findings.push(finding);
     if (counts.segment % PAGE === 0) progress(counts.segment);
   }
-  findings.push(...(await initFaults(store, keys)));
+  findings.push(...(await initFaults(store, keys)), ...(await rowFaults(store.index, keys)));
   findings.push(...(await pendingDeletions(store.index)));
   findings.push(...(await unnamedObjects(store)));
   for (const path of await temporariesIn(FOLDERS.map((name) => join(folder, name))))

@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { decodeReported, signDesiredConfig } from '../../proto/desired-config.ts';
 import type { Scope } from '../../proto/scopes.ts';
 import { decodeSegment } from '../../proto/segment.ts';
-import { ENV } from '../e2e/processes.ts';
-import { consent, DEVICE, grant as grantOf } from './consent/grants.ts';
+import { captures, ENV } from '../e2e/processes.ts';
+import { consent, DEVICE, grant as grantOf, stranger } from './consent/grants.ts';
 import { manager } from './service/manager.ts';
 import { makeAuthority, makePair } from './uplink/pki.ts';
 import { eventually } from './uplink/rig.ts';
@@ -47,6 +48,8 @@ async function start(t: Tap, options: Partial<ServerOptions> = {}, env: NodeJS.P
     identity: 'identity.json',
     stateDir: 'state',
     source: { type: 'test' },
+    // What hangs is left to hang, for those who are to notice.
+    capture: { stallTimeoutMs: 60_000 },
     video: { width: 320, height: 240, frameRate: 15, keyframeIntervalMs: 1000 },
     segment: { durationMs: 1000 },
     claim: { lens: false, folders: [] },
@@ -139,6 +142,85 @@ t.test('without consent nothing is captured, and nothing but the wait goes on', 
   t.notOk(run.text.includes(pair.privateKey.split('\n')[1] ?? ''), 'the key is in no log');
 });
 
+t.test(
+  'what is wrong with a configuration is refused or ignored, and the last one stays',
+  async (t) => {
+    const run = await start(t, {
+      onReady: (ready) => ready.say('grant', grant(1, ['device_info'])),
+    });
+    const { server } = run;
+    const say = (
+      version: number,
+      document: unknown,
+      deviceId = DEVICE,
+      key = consent.privateKey,
+    ) => {
+      const text = JSON.stringify(document);
+      const payload = signDesiredConfig({ deviceId, version, document: text }, key);
+      server.say('config', payload);
+      return payload;
+    };
+    const reports = () =>
+      server.received
+        .filter(({ noun }) => noun === 'reported')
+        .map(({ payload }) => decodeReported(payload));
+    await eventually('connected', () => server.nouns().includes('applied'));
+    const good = { segment: { durationMs: 2000 } };
+    const signed = say(5, good);
+    await eventually('applied', () => reports().at(-1)?.state === 'applied');
+    const file = join(run.dir, 'state', 'configuration');
+    const saved = readFileSync(file);
+
+    const evil = { segment: { durationMs: 500 } };
+    say(9, evil, DEVICE, stranger.privateKey);
+    say(9, evil, 'cam-bbbbbbbbbbbbbbbb');
+    server.say('config', signed.subarray(0, -1));
+    server.say('config', Buffer.alloc(1 << 20, 7));
+    say(9, { label: { name: 'x'.repeat(1 << 20) } });
+    say(4, evil);
+    await eventually('the last is heard', () =>
+      run.text.includes('an older configuration is ignored'),
+    );
+    t.equal(run.text.split('a configuration is ignored').length, 6);
+    t.strictSame(readFileSync(file), saved, 'nothing of it is kept');
+
+    const polygon = Array.from({ length: 5000 }, () => [1, 0]);
+    const table: [object, string, RegExp][] = [
+      [{ audio: { on: true } }, '/audio/on', /consent to audio/],
+      [{ label: { location: 'Home' } }, '/label/location', /consent to location/],
+      [{ masks: [polygon, polygon] }, '/masks/0', /more than 64 items/],
+      [{ clock: { timeZone: '! fakesink' } }, '/clock/timeZone', /pattern/],
+      [{ clock: { timeZone: 'europe/Berlin' } }, '/clock/timeZone', /pattern/],
+      [{ clock: { timeZone: 'Europe/BERLIN' } }, '/clock/timeZone', /e\.g\. Europe/],
+      [{ video: { width: 321 } }, '/video/width', /multiple of 2/],
+      [{ video: { frameRate: 1e9 } }, '/video/frameRate', /<= 120/],
+      [
+        { recording: { schedule: [{ days: ['mon'], from: '24:00', to: '25:61' }] } },
+        '/recording/schedule/0/from',
+        /pattern/,
+      ],
+      [
+        { recording: { schedule: [{ days: ['mon'], from: '08:00', to: '08:00' }] } },
+        '/recording/schedule/0/to',
+        /00:00 to 24:00/,
+      ],
+      [{ source: { type: 'rtsp', url: 'rtsp://evil/' } }, '', /\(source\)/],
+    ];
+    for (const [at, [document, path, message]] of table.entries()) {
+      const version = 10 + at;
+      say(version, document);
+      await eventually(`answered: ${path}`, () => reports().at(-1)?.version === version);
+      const { state, inForce, faults = [], settings = '' } = reports().at(-1) ?? {};
+      t.match({ state, inForce }, { state: 'rejected', inForce: 5 }, path);
+      t.match(faults.find((fault) => fault.path === path)?.message ?? faults, message, path);
+      t.equal(JSON.parse(settings).segment.durationMs, 2000, 'the last one is in force');
+    }
+    t.equal(server.connections, 1);
+    run.child.kill('SIGKILL');
+    await once(run.child, 'exit');
+  },
+);
+
 t.test('a second signal ends the process at once', async (t) => {
   const run = await start(t, {
     onReady: (ready) => ready.say('grant', grant(1, ['video'])),
@@ -154,28 +236,48 @@ t.test('a second signal ends the process at once', async (t) => {
   await eventually('children gone', () => !children.some(isAlive));
 });
 
-t.test('the service manager hears of readiness, pictures, a reload and the end', async (t) => {
-  const { socket, heard } = await manager(t);
-  const run = await start(
-    t,
-    { onReady: (ready) => ready.say('grant', grant(1, ['video'])) },
-    { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1000000' },
-  );
-  const count = (words: string) => heard.filter((line) => line.includes(words)).length;
-  await eventually('pictures', () => count('STATUS=cap off, recording') > 0);
-  t.match(heard[1], /READY=1/);
-  const signs = count('WATCHDOG=1');
-  await eventually('signs of life', () => count('WATCHDOG=1') >= signs + 2);
-  const path = join(run.dir, 'agent.json');
-  const good = readFileSync(path, 'utf8');
-  writeFileSync(path, '{"video":{"width":1}}');
-  run.child.kill('SIGHUP');
-  await eventually('what is wrong is said', () => /\/video\/width: must be >= 64/.test(run.text));
-  writeFileSync(path, good.replace('"width":320', '"width":352'));
-  run.child.kill('SIGHUP');
-  await eventually('the new size', () => run.text.includes('352x240'));
-  t.equal(count('RELOADING=1'), 2);
-  run.child.kill('SIGTERM');
-  t.same(await once(run.child, 'exit'), [0, null]);
-  await eventually('the end', () => count('STOPPING=1') === 1);
-});
+t.test(
+  'the service manager hears of readiness, pictures, a stop of them, a reload and the end',
+  async (t) => {
+    const { socket, heard } = await manager(t);
+    const run = await start(
+      t,
+      { onReady: (ready) => ready.say('grant', grant(1, ['video'])) },
+      { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1000000' },
+    );
+    const count = (words: string) => heard.filter((line) => line.includes(words)).length;
+    await eventually('pictures', () => count('STATUS=cap off, recording') > 0);
+    t.match(heard[1], /READY=1/);
+    const signs = count('WATCHDOG=1');
+    await eventually('signs of life', () => count('WATCHDOG=1') >= signs + 2);
+    const [capture = 0] = captures(run.child.pid ?? 0);
+    process.kill(capture, 'SIGSTOP');
+    const complaints = () => run.text.split('no sign of life is given').length - 1;
+    await eventually('it is noticed', () => complaints() >= 1);
+    const atHang = count('WATCHDOG=1');
+    await eventually('for some periods', () => complaints() >= 4);
+    t.equal(count('WATCHDOG=1'), atHang, 'no sign of life while the capture hangs');
+    process.kill(capture, 'SIGCONT');
+    await eventually('pictures again', () => count('WATCHDOG=1') > atHang);
+    run.server.say('grant', grant(2, []));
+    await eventually('the cap is on', () => count('STATUS=cap on, camera closed') > 0);
+    const atCapOn = count('WATCHDOG=1');
+    await eventually('that is no reason', () => count('WATCHDOG=1') >= atCapOn + 2);
+    run.server.say('grant', grant(3, ['video']));
+    const path = join(run.dir, 'agent.json');
+    const good = readFileSync(path, 'utf8');
+    writeFileSync(path, '{"video":{"width":1}}');
+    run.child.kill('SIGHUP');
+    await eventually('what is wrong is said', () => /\/video\/width: must be >= 64/.test(run.text));
+    writeFileSync(path, good.replace('"stateDir"', '"board":{"resetHoldMs":2000},"stateDir"'));
+    run.child.kill('SIGHUP');
+    await eventually('what takes a restart is said', () => /\/board\/resetHoldMs/.test(run.text));
+    writeFileSync(path, good.replace('"width":320', '"width":352'));
+    run.child.kill('SIGHUP');
+    await eventually('the new size', () => run.text.includes('352x240'));
+    t.equal(count('RELOADING=1'), 3);
+    run.child.kill('SIGTERM');
+    t.same(await once(run.child, 'exit'), [0, null]);
+    await eventually('the end', () => count('STOPPING=1') === 1);
+  },
+);

@@ -3,7 +3,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { capturePlan, knownTracks } from '../../agent/capture/pipeline.ts';
+import { capturePlan } from '../../agent/capture/pipeline.ts';
+import { knownTracks } from '../../agent/capture/source.ts';
 import { checkAgentConfig } from '../../proto/agent-config.ts';
 import {
   absolute,

@@ -26,6 +26,7 @@ const PARTS: Readonly<Record<string, () => Promise<Take>>> = {
   start: async () => (await import('./first-segment.ts')).firstSegmentFigures,
   'config-push': async () => (await import('./config-push.ts')).configPushFigures,
   log: async () => (await import('./log.ts')).logFigures,
+  motion: async () => (await import('./motion.ts')).motionFigures,
   soak: async () => (await import('./agent-cost.ts')).soakFigures,
 };
 const SOAK = 'soak';

@@ -13,7 +13,7 @@ const MOST_EXPOSED = 2.5;
 t.test('the unit is valid, and exposes little', async (t) => {
   const path = join(t.testdir(), 'lenscap-agent.service');
   const text = readFileSync(UNIT, 'utf8');
-  writeFileSync(path, text.replace('/opt/lenscap/bin/lenscap-agent', '/bin/true'));
+  writeFileSync(path, text.replaceAll('/opt/lenscap/bin/lenscap-agent', '/bin/true'));
   const { stderr } = await run('systemd-analyze', ['verify', path]);
   t.equal(stderr, '');
   const { stdout } = await run('systemd-analyze', ['security', '--offline=true', path]);
@@ -32,4 +32,6 @@ t.test('it says what the agent counts on', async (t) => {
     t.ok(text.split('\n').includes(line), line);
   t.match(text, /^WatchdogSec=\d+$/m);
   t.match(text, /^ExecReload=kill -HUP \$MAINPID$/m);
+  const [, program = '', config = ''] = /^ExecStart=(\S+) run (.*)$/m.exec(text) ?? [];
+  t.ok(text.includes(`\nExecStopPost=-${program} light off ${config}\n`), 'dark after a crash');
 });

@@ -14,6 +14,7 @@ import { Background, COMPILE_CACHE, runVerb } from './processes.ts';
 
 const SEGMENT_MS = 2000;
 const STICK = 'stick';
+const IDENTITY = 'identity.json';
 const FIRST_SEGMENT_TIMEOUT_S = 60;
 const CLAIM_TIMEOUT_S = 30;
 const startedAtMs = performance.timeOrigin;
@@ -62,7 +63,7 @@ async function writeConfigs(folder: string, { source }: Options): Promise<void> 
   const config = join(folder, 'config.json');
   if (!existsSync(config)) await writeFile(config, JSON.stringify(server));
   const agent = {
-    identity: join(folder, 'identity.json'),
+    identity: join(folder, IDENTITY),
     stateDir: join(folder, 'agent'),
     // The demo's stick; its lens shows the clip, in which no code is held up.
     claim: { lens: false, folders: [join(folder, STICK)] },
@@ -160,6 +161,19 @@ async function exportAll(owner: Owner, file: string, from: Date): Promise<string
   return size > 0 && manifest.pieces.length > 0 ? [] : ['the export is empty'];
 }
 
+function exportFile(folder: string, { exportFile: file, seconds }: Options): string | undefined {
+  return file ?? (seconds === undefined ? undefined : join(folder, 'export.mp4'));
+}
+
+function startAgent(folder: string): Background {
+  return new Background(
+    'the agent',
+    'agent/main.ts',
+    ['run', '--config', join(folder, 'agent.json')],
+    join(folder, 'agent.log'),
+  );
+}
+
 /** Runs the demo on a data folder; returns what went wrong. */
 async function demo(folder: string, options: Options): Promise<string[]> {
   const from = new Date();
@@ -170,7 +184,8 @@ async function demo(folder: string, options: Options): Promise<string[]> {
     ['serve', '--data', folder],
     join(folder, 'server.log'),
   );
-  let agent: Background | undefined;
+  // A board without an identity waits for its code, and need not wait for the server to start.
+  let agent = existsSync(join(folder, IDENTITY)) ? undefined : startAgent(folder);
   const problems: (string | undefined)[] = [];
   let segments = 0;
   try {
@@ -186,12 +201,7 @@ async function demo(folder: string, options: Options): Promise<string[]> {
     const owner = await Owner.login(httpUrl, house);
     const isKnown = await owner.findCamera();
     const held = isKnown ? (await owner.device()).segments : 0;
-    agent = new Background(
-      'the agent',
-      'agent/main.ts',
-      ['run', '--config', join(folder, 'agent.json')],
-      join(folder, 'agent.log'),
-    );
+    agent ??= startAgent(folder);
     if (!isKnown) await claim(owner, agent, folder);
     const scopes = options.source.audio === 'source' ? ['video', 'audio'] : ['video'];
     say(
@@ -201,9 +211,7 @@ async function demo(folder: string, options: Options): Promise<string[]> {
     say(`\nstopping: the segment under way is closed and sent`);
     problems.push(await agent.stop());
     segments = (await owner.device()).segments - held;
-    const file =
-      options.exportFile ??
-      (options.seconds === undefined ? undefined : join(folder, 'export.mp4'));
+    const file = exportFile(folder, options);
     if (file !== undefined) problems.push(...(await exportAll(owner, file, from)));
   } catch (error) {
     if (!stop.signal.aborted) problems.push(error instanceof Error ? error.message : String(error));

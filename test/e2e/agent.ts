@@ -10,7 +10,7 @@ export const PICTURE = { type: 'test' } as const;
 
 export interface AgentOptions extends Options {
   readonly source?: object;
-  readonly audio?: 'none' | 'source';
+  readonly audio?: 'none' | 'source' | 'alsa';
   readonly video?: object;
   readonly capture?: object;
   readonly segment?: object;
@@ -18,6 +18,9 @@ export interface AgentOptions extends Options {
   readonly uplink?: object;
   readonly claim?: object;
   readonly health?: object;
+  readonly board?: object;
+  readonly recording?: object;
+  readonly motion?: object;
   /** Path of a factory identity. */
   readonly factory?: string | null;
   /** Subcommand; `run` if absent. */
@@ -49,6 +52,9 @@ export function writeConfig(device: Pick<Added, 'file'>, options: AgentOptions =
     segment: { durationMs: 1000, ...options.segment },
     capture: { backoffMinMs: 100, backoffMaxMs: 500, ...options.capture },
     ...(options.health === undefined ? {} : { health: options.health }),
+    ...(options.board === undefined ? {} : { board: options.board }),
+    ...(options.recording === undefined ? {} : { recording: options.recording }),
+    ...(options.motion === undefined ? {} : { motion: options.motion }),
     ...(options.spool === undefined ? {} : { spool: options.spool }),
     uplink: { backoffMinMs: 50, backoffMaxMs: 300, ...options.uplink },
     log: { level: 'debug' },

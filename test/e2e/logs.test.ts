@@ -55,6 +55,11 @@ t.test('the owner follows the log, and without consent nothing of it leaves', as
   t.notMatch(shown, /\/work|\/tmp|localhost|127\.0\.0\.1/, 'no path and no address is in it');
   const journal = journalOf(stateOf(device));
   t.match(journal, '"epoch":0', 'what came after the withdrawal stays on the device');
+  t.notMatch(
+    journal,
+    /"number":\d+,"epoch":[1-9]/,
+    'and what was noted under the consent is erased',
+  );
 });
 
 function journalOf(stateDir: string): string {

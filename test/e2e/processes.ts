@@ -112,7 +112,7 @@ export function finished(
 
 /** A look at what is in memory is cheap; a question to the server costs both a good part of this. */
 const PAUSE_MIN_MS = 20;
-const PAUSE_MAX_MS = 300;
+const PAUSE_MAX_MS = 1000;
 /** Of the time of a wait, a tenth is spent on looking. */
 const PAUSES_PER_LOOK = 9;
 

@@ -1,5 +1,7 @@
-// A thousand simulated devices, in one process of their own, at a real server: stages, a stop when too
-// many revert, devices that never answer, whose answer is not to be known, and that answer for another.
+// Simulated devices, in one process of their own, at a real server: stages, a stop when too many revert,
+// devices that never answer, whose answer is not to be known, and that answer for another. A hundred of
+// them; a thousand with TORTURE=1.
+import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { enrol } from '../../broker/fleet/enrolment.ts';
 import {
@@ -17,10 +19,13 @@ import { eventually, FILE_TIMEOUT_MS } from './processes.ts';
 t.setTimeout(FILE_TIMEOUT_MS);
 
 const OWNER = 'owner@example.org';
+const DEVICES = process.env.TORTURE === '1' ? 1000 : 100;
 /** In the site `odd` three of ten revert; all others are in the site `sound`. */
-const ODD = 100;
-const SOUND = 900;
-const UNKNOWN = 20;
+const ODD = DEVICES / 10;
+const SOUND = DEVICES - ODD;
+const UNKNOWN = DEVICES / 50;
+/** Some never answer, so each stage with one of them takes so long. */
+const WAIT_S = 2;
 const AT_A_TIME = 16;
 /** Guards against waiting for ever; a loaded machine may take long. */
 const RUN_MS = 180_000;
@@ -122,19 +127,22 @@ function started({ rollouts }: Installation, site: string, waitS: number): Promi
   });
 }
 
-/** Once it does not run any more, as the verb tells it. */
-async function ended(house: House, { rollouts }: Installation, id: number): Promise<Shown> {
+/** Once it does not run any more. */
+async function ended({ rollouts }: Installation, id: number): Promise<void> {
   await eventually(
     `the end of rollout ${id}`,
     async () => (await rollouts.show(id)).row.state !== 'running',
     RUN_MS,
   );
-  const { out } = await house.verb('rollout', 'show', String(id), '--json');
-  const shown: Shown = JSON.parse(out);
-  return shown;
 }
 
-t.test('a thousand devices get a change in stages', async (t) => {
+/** As the verb tells it. */
+async function shown(house: House, id: number): Promise<Shown> {
+  const { out } = await house.verb('rollout', 'show', String(id), '--json');
+  return JSON.parse(out);
+}
+
+t.test(`${DEVICES} devices get a change in stages`, async (t) => {
   const house = await House.open(t);
   const startMs = performance.now();
   const seconds = (): string => ((performance.now() - startMs) / 1000).toFixed(1);
@@ -152,7 +160,9 @@ t.test('a thousand devices get a change in stages', async (t) => {
 
   await t.test('it stops by itself when three of ten revert', async (t) => {
     const id = await started(operator, 'odd', 30);
-    const { state, why, counts, devices } = await ended(house, operator, id);
+    await ended(operator, id);
+    const { state, why, counts, devices } = await shown(house, id);
+    t.comment(`stopped after ${seconds()} s`);
     t.equal(state, 'stopped');
     t.match(why, /^\d+ of \d+ rejected or reverted it, more than 20 %$/);
     t.ok(counts.reverted, 'reverted is told of each');
@@ -163,10 +173,21 @@ t.test('a thousand devices get a change in stages', async (t) => {
   });
 
   await t.test('it reaches all others, and says what is not known of whom', async (t) => {
-    const id = await started(operator, 'sound', 4);
-    const { state, counts, devices } = await ended(house, operator, id);
+    const id = await started(operator, 'sound', WAIT_S);
+    await ended(operator, id);
+    t.comment(`done after ${seconds()} s`);
+    // On a loaded machine one may answer late, which is noted all the same.
+    const wanted = { applied: SOUND - UNKNOWN - 2, silent: 2, unknown: UNKNOWN };
+    await eventually(JSON.stringify(wanted), async () => {
+      const { devices } = await operator.rollouts.show(id);
+      const states = Object.keys(wanted).map((state) => [
+        state,
+        devices.filter((device) => device.state === state).length,
+      ]);
+      return isDeepStrictEqual(Object.fromEntries(states), wanted);
+    });
+    const { state, devices } = await shown(house, id);
     t.equal(state, 'done');
-    t.same(counts, { applied: SOUND - UNKNOWN - 2, silent: 2, unknown: UNKNOWN });
     const of = (behaviour: Behaviour) => {
       const member = members.find((one) => one.behaviour === behaviour);
       return devices.find(({ deviceId }) => deviceId === member?.bundle.deviceId);
@@ -175,6 +196,6 @@ t.test('a thousand devices get a change in stages', async (t) => {
     t.match(of('impostor'), { state: 'silent' });
     await eventually('who answered for another is cut off', () => fleet.losses > 0);
     t.equal(devices.filter(({ stage }) => stage === 1).length, 1);
-    t.equal(devices.filter(({ stage }) => stage === 2).length, SOUND / 10 - 1);
+    t.equal(devices.filter(({ stage }) => stage === 2).length, Math.ceil(SOUND / 10) - 1);
   });
 });

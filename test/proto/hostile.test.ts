@@ -7,12 +7,14 @@ import {
   decodeReported,
   encodeReported,
   MAX_DOCUMENT_BYTES,
+  MAX_SETTINGS_BYTES,
   type Reported,
   signDesiredConfig,
   verifyDesiredConfig,
 } from '../../proto/desired-config.ts';
 import { LenscapError } from '../../proto/errors.ts';
 import { decodeEvent, type Event, encodeEvent } from '../../proto/event.ts';
+import { text } from '../../proto/fields.ts';
 import { decodeHealth, encodeHealth, type Vitals } from '../../proto/health.ts';
 import { decodeInfo, encodeInfo, type Info, onlyNamed } from '../../proto/info.ts';
 import { decodeLogBatch, encodeLogBatch, type LogBatch } from '../../proto/log-batch.ts';
@@ -112,6 +114,7 @@ t.test('device information is bounded, and only what is named is left of it', as
     { interfaces: [{ name: 'eth0', addresses: Array<string>(17).fill('::1') }] },
   ])
     t.throws(() => decodeInfo(wire.encode({ epoch: 1, ...over }).finish()), bad);
+  t.throws(() => text('model', 'half a character \ud800', 64), bad);
   t.same(onlyNamed(infoOf(1), []), {
     model: null,
     serial: null,
@@ -151,10 +154,16 @@ t.test('what is reported of a configuration is bounded and JSON', async (t) => {
     { settings: '[]' },
     { settings: 'null' },
     { settings: '{' },
-    { settings: `{"x":"${'x'.repeat(MAX_DOCUMENT_BYTES)}"}` },
+    { settings: `{"x":"${'x'.repeat(MAX_SETTINGS_BYTES)}"}` },
   ];
   for (const change of changes)
     t.throws(() => decodeReported(encodeReported(reportedOf(1, change))), bad);
+  const settings = `{"x":"${'x'.repeat(MAX_DOCUMENT_BYTES)}"}`;
+  t.match(
+    decodeReported(encodeReported(reportedOf(1, { settings }))),
+    { settings },
+    'defaults too',
+  );
   const wire = lenscap.v1.Reported;
   const most = { epoch: 1, version: 1, state: 2, settings: '{}' };
   t.ok(decodeReported(wire.encode(most).finish()));

@@ -15,7 +15,7 @@ import { printTable } from './table.ts';
 import { judgeAll } from './verdict.ts';
 
 const IS_LONG = process.env.TORTURE === '1';
-const KILLS = Number(process.env.KILLS ?? (IS_LONG ? 200 : 30));
+const KILLS = Number(process.env.KILLS ?? (IS_LONG ? 200 : 12));
 const CAMERAS = IS_LONG ? 5 : 2;
 const SENDERS = IS_LONG ? 2 : 1;
 const LONGEST_PAUSE_MS = IS_LONG ? 1500 : 600;

@@ -15,8 +15,8 @@ import { printTable } from './table.ts';
 import { judgeAll } from './verdict.ts';
 
 const IS_LONG = process.env.TORTURE === '1';
-const TURNS = Number(process.env.TURNS ?? (IS_LONG ? 500 : 15));
-const CAMERAS = IS_LONG ? 4 : 3;
+const TURNS = Number(process.env.TURNS ?? (IS_LONG ? 500 : 9));
+const CAMERAS = IS_LONG ? 4 : 2;
 const FLUSH_AFTER_MS = 300;
 const MAY_LOSE_US = 8e6;
 const SITUATIONS = ['online', 'offline', 'catching up'] as const;

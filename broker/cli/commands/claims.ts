@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { type ErrorCode, LenscapError } from '../../../proto/errors.ts';
-import type { Claim, MadeClaim } from '../answers.ts';
 import type { Client } from '../client.ts';
 import { writeWhole } from '../credentials.ts';
+import type { Claim, MadeClaim } from '../device-answers.ts';
 import { connect, findDevice, type Session } from '../session.ts';
 import { duration } from '../times.ts';
 

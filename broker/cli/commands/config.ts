@@ -8,7 +8,9 @@ import type { Client } from '../client.ts';
 import type { ConfigState } from '../config-answers.ts';
 import { configLines, historyRows } from '../config-lines.ts';
 import { bothPatches, parsePatch, patchOf } from '../config-patch.ts';
+import { settingRows } from '../config-settings.ts';
 import { connect, findDevice, type Session } from '../session.ts';
+import { editConfig } from './config-edit.ts';
 
 const POLL_MS = 250;
 const WAIT_S = 60;
@@ -26,6 +28,18 @@ interface SetOptions extends Waiting {
   readonly file?: string;
 }
 
+const EXAMPLES = `
+Examples:
+  lenscap config set garden video.bitrateKbps=1500 overlay.clock=true --wait
+  lenscap config set garden label.name='Garden door' label.location=
+  lenscap config set garden 'masks=[[[0,0],[0.5,0],[0.5,0.3],[0,0.3]]]'
+  lenscap config set garden --file patch.json --unset recording.schedule
+  lenscap config settings video
+
+A value is read as JSON where it is JSON, else as text; text that looks like JSON goes in quotes,
+e.g. 'label.name="2"'. NAME= and --unset remove a setting, so that the board decides. A file holds a
+merge patch (RFC 7396); what is typed beside it goes over it.`;
+
 type Server = () => string | undefined;
 
 export function configCommands(program: Command, session: Session): void {
@@ -39,7 +53,7 @@ export function configCommands(program: Command, session: Session): void {
     .action((named: string, { json }: Output) => show(session, server(), named, json === true));
   config
     .command('history')
-    .description('who changed what, and when')
+    .description('who changed what, and when; as JSON with each whole document, to take along')
     .argument(...CAMERA)
     .option('--json', 'as JSON')
     .action(async (named: string, { json }: Output) => {
@@ -47,6 +61,17 @@ export function configCommands(program: Command, session: Session): void {
       const entries = await client.configHistory((await findDevice(client, named)).id);
       if (json) session.terminal.json(entries);
       else session.terminal.table(historyRows(entries));
+    });
+  config
+    .command('settings')
+    .description('what can be set: names, values, meaning')
+    .argument('[group]', 'only this one, e.g. video')
+    .action(async (group?: string) => {
+      const schema = await (await connect(session, server())).configSchema();
+      const rows = settingRows(schema, group);
+      if (rows.length === 1)
+        throw new LenscapError('NOT_FOUND', `no settings ${group}; see \`config settings\``);
+      session.terminal.table(rows);
     });
   changeCommands(config, session, server);
 }
@@ -61,13 +86,22 @@ function changeCommands(config: Command, session: Session, server: Server): void
       .option('--unset <name...>', 'remove a setting', [])
       .option('--file <file>', 'a merge patch as JSON; - for standard input'),
   )
-    .addHelpText(
-      'after',
-      '\nExample:\n  lenscap config set garden video.bitrateKbps=1500 overlay.clock=true --wait',
-    )
+    .addHelpText('after', EXAMPLES)
     .action((named: string, settings: string[], options: SetOptions) =>
       set(session, server(), named, settings, options),
     );
+  waiting(
+    config
+      .command('edit')
+      .description('change it in an editor ($VISUAL, $EDITOR); what is wrong is shown there')
+      .argument(...CAMERA),
+  ).action(async (named: string, options: Waiting) => {
+    const client = await connect(session, server());
+    const device = await findDevice(client, named);
+    const before = await client.config(device.id);
+    const after = await editConfig(session, client, device, before);
+    await told(session, client, device.id, after, after.version > before.version, options);
+  });
   waiting(
     config
       .command('restore')

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { LenscapError } from '../../../proto/errors.ts';
 import { SCOPES } from '../../../proto/scopes.ts';
-import type { ConsentState, PolicyAnswer } from '../answers.ts';
+import type { ConsentState, PolicyAnswer } from '../consent-answers.ts';
 import { writeWhole } from '../credentials.ts';
 import { connect, findDevice, type Session } from '../session.ts';
 
@@ -147,7 +147,8 @@ function showPolicy({ terminal }: Session, policy: PolicyAnswer, scopes: readonl
 
 function showState({ terminal }: Session, state: ConsentState): void {
   const { scopes, epoch, policy, policyInForce, appliedEpoch, event, at } = state;
-  terminal.print(`cap: ${scopes.includes('video') ? 'off' : 'on'}`);
+  const isOff = scopes.includes('video') || scopes.includes('snapshot');
+  terminal.print(`cap: ${isOff ? 'off' : 'on'}`);
   terminal.print(`in force: ${scopes.join(', ') || 'nothing'}`);
   terminal.print(`since: ${at} (${event}, epoch ${epoch})`);
   if (policy) terminal.print(`policy agreed to: version ${policy.version}`);

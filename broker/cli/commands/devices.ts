@@ -1,9 +1,9 @@
 // Commands about cameras themselves: how they are, giving one away, declaring its identity void.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
-import type { Device } from '../answers.ts';
 import type { Client } from '../client.ts';
 import { confirmed } from '../confirm.ts';
+import type { Device } from '../device-answers.ts';
 import { linesOf } from '../device-lines.ts';
 import { remarksOn } from '../device-remarks.ts';
 import { connect, findDevice, type Session } from '../session.ts';

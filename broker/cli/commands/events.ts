@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { LenscapError } from '../../../proto/errors.ts';
 import { EVENT_KINDS, isEventKind } from '../../../proto/event.ts';
-import type { Happening } from '../answers.ts';
 import type { Client, EventsAsked } from '../client.ts';
 import { confirmed } from '../confirm.ts';
+import type { Happening } from '../recording-answers.ts';
 import { eventRow } from '../recording-lines.ts';
 import { connect, findDevice, rangeOf, type Session, type TimeOptions } from '../session.ts';
 

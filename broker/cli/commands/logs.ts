@@ -55,12 +55,23 @@ async function show(
   const { id } = await findDevice(client, named);
   const range = rangeOf(session, { from: times.from ?? '-1h', ...(times.to && { to: times.to }) });
   const print = { session, client, id, level, toLines: json ? jsonLines : textLines };
-  let { next, count } = await printPages(print, range, undefined);
-  if (count === 0 && !follow) session.terminal.note('nothing is stored of that time');
-  // What comes from now on is shown whatever the clock of the camera says.
-  while (follow && !session.signal.aborted) {
-    await sleep(LOOK_MS, undefined, { signal: session.signal }).catch(() => undefined);
-    if (!session.signal.aborted) ({ next, count } = await printPages(print, {}, next));
+  if (follow) return followFrom(print, range);
+  const { count } = await printPages(print, range, undefined);
+  if (count === 0) session.terminal.note('nothing is stored of that time');
+}
+
+/** Goes on until Ctrl-C, which is its end and no failure. */
+async function followFrom(print: Printing, range: { readonly from?: string }): Promise<void> {
+  const { signal } = print.session;
+  try {
+    let { next } = await printPages(print, range, undefined);
+    // What comes from now on is shown whatever the clock of the camera says.
+    for (;;) {
+      await sleep(LOOK_MS, undefined, { signal });
+      ({ next } = await printPages(print, {}, next));
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }
 

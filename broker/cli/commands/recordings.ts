@@ -1,9 +1,9 @@
 // Commands about recordings: list, play, delete.
 import type { Command } from 'commander';
 import { LenscapError } from '../../../proto/errors.ts';
-import type { SegmentPage } from '../answers.ts';
 import { confirmed } from '../confirm.ts';
 import { exportRange } from '../export.ts';
+import type { SegmentPage } from '../recording-answers.ts';
 import { listing, stretchRows, totalRows } from '../recording-lines.ts';
 import { connect, findDevice, rangeOf, type Session, type TimeOptions } from '../session.ts';
 import { parseTime } from '../times.ts';

@@ -1,10 +1,10 @@
 // Commands about still pictures: take, list, get, delete.
 import type { Command } from 'commander';
 import { LenscapError } from '../../../proto/errors.ts';
-import type { Snapshot } from '../answers.ts';
 import type { Client } from '../client.ts';
 import { confirmed } from '../confirm.ts';
 import { writeWhole } from '../credentials.ts';
+import type { Snapshot } from '../recording-answers.ts';
 import { snapshotRow } from '../recording-lines.ts';
 import { connect, findDevice, rangeOf, type Session, type TimeOptions } from '../session.ts';
 import { size } from '../times.ts';

@@ -8,7 +8,6 @@ import type { DeviceRow } from '../../store/devices.ts';
 import {
   describeReported,
   describeVersion,
-  describeWriter,
   entrySchema,
   stateSchema,
   versionSchema,
@@ -108,7 +107,7 @@ function historyRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         ...common,
-        summary: 'Who changed what, and when; the newest first',
+        summary: 'Who changed what, and when; the newest first, each with its whole document',
         params: deviceParams,
         querystring: object(
           {
@@ -126,8 +125,9 @@ function historyRoutes(app: FastifyInstance, context: Context): void {
       const { before = Number.MAX_SAFE_INTEGER, limit } = request.query;
       const entries = await context.configuration.history(own, before, limit);
       return {
-        versions: entries.map(({ version: number, written, paths }) => ({
-          ...{ version: number, ...describeWriter(written, own.account_id), paths },
+        versions: entries.map(({ paths, ...entry }) => ({
+          ...describeVersion(entry, own.account_id),
+          paths,
         })),
       };
     },

@@ -56,7 +56,7 @@ const health = orNull(
     flashWearPercent: orNull(integer('Of its life that is used up.')),
     clockOffsetMs: orNull(integer('Clock of the camera less that of the server.')),
     framesCaptured: integer('Since its agent started, as all counts.'),
-    framesDropped: integer('Lost before they were encoded.'),
+    framesDropped: integer('Missing at their time: late, or lost before they were encoded.'),
     segmentsSent: integer('Pieces.'),
     bytesSent: integer('Bytes.'),
     roundTripMs: orNull(integer('Of a small message.')),

@@ -1,7 +1,6 @@
 // What happened at a camera: listed, page by page, and deleted.
 import type { FastifyInstance } from 'fastify';
 import type { EventKind } from '../../../proto/event.ts';
-import type { EventPosition } from '../../store/event-rows.ts';
 import { answers, type Context, ownDevice } from '../context.ts';
 import { cursorOf, parseCursor } from '../cursor.ts';
 import { eventOf } from '../happenings.ts';
@@ -88,7 +87,7 @@ async function page(
   { kind, alert, limit, cursor, ...asked }: Asked,
 ): Promise<Record<string, unknown>> {
   const span = spanOf(deviceId, asked);
-  const after = cursor === undefined ? undefined : positionOf(cursor);
+  const after = cursor === undefined ? undefined : parseCursor(cursor);
   const rows = await store.events.list(span, limit, { kind, isAlert: alert }, after);
   const last = rows.length === limit ? rows.at(-1) : undefined;
   const estimated = await store.media.estimated(deviceId);
@@ -96,9 +95,4 @@ async function page(
     events: rows.map((row) => eventOf(row, estimated)),
     next: last ? cursorOf({ startAtUs: last.start_at_us, id: last.event_id }) : null,
   };
-}
-
-function positionOf(cursor: string): EventPosition {
-  const { startAtUs, id } = parseCursor(cursor);
-  return { start_at_us: startAtUs, event_id: id };
 }

@@ -1,7 +1,9 @@
-// What a camera notes about itself: read page by page, followed, taken along, deleted.
+// What a camera notes about itself: read page by page, followed, taken along, deleted. INVARIANT: what is
+// answered does no harm to a terminal, whatever the camera wrote.
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { LenscapError } from '../../../proto/errors.ts';
+import { harmlessJson } from '../../../proto/harmless.ts';
 import { answers, type Context, ownDevice } from '../context.ts';
 import { LOG_LEVELS, type LogLevel, type LogPage, logPage } from '../log-page.ts';
 import { deviceParams, integer, list, object, spanQuery, text } from '../schemas.ts';
@@ -38,15 +40,16 @@ export function logRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         tags: ['logs'],
-        summary: 'Delete the log of a stretch of time, with all that was sent together, for good',
+        summary: 'Delete the log of a stretch of time for good; later uploads of it are refused',
         params: deviceParams,
         querystring: object(spanQuery, 'from', 'to'),
         response: answers(object({ deleted: integer('Lines deleted now.') })),
       },
     },
     async (request) => {
-      const { device_id } = await ownDevice(context, request);
-      return { deleted: await context.store.logs.remove(spanOf(device_id, request.query)) };
+      const device = await ownDevice(context, request);
+      const span = spanOf(device.device_id, request.query);
+      return { deleted: await context.store.logs.remove(device, span, context.nowUs()) };
     },
   );
 }
@@ -73,11 +76,12 @@ function pageRoute(app: FastifyInstance, context: Context): void {
         ),
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const device = await ownDevice(context, request);
       const span = spanOf(device.device_id, request.query);
       const after = afterOf(request.query.cursor);
       const page = await logPage(context.store.logs, device, span, request.query.level, after);
+      reply.serializer((body) => harmlessJson(JSON.stringify(body)));
       return { ...page, next: String(page.next) };
     },
   );
@@ -116,7 +120,7 @@ async function* textOf(
   for (let now = first; ; now = await page(now.next)) {
     for (const { receivedAt, dropped, lines } of now.batches) {
       if (dropped > 0) yield `${JSON.stringify({ receivedAt, dropped })}\n`;
-      for (const line of lines) yield `${JSON.stringify(line)}\n`;
+      for (const line of lines) yield `${harmlessJson(JSON.stringify(line))}\n`;
     }
     if (!now.more) return;
   }

@@ -70,11 +70,7 @@ function listRoute(app: FastifyInstance, { store, ...context }: Context): void {
       const { device_id } = await ownDevice({ store, ...context }, request);
       const { limit, cursor, ...asked } = request.query;
       const after = cursor === undefined ? undefined : parseCursor(cursor);
-      const rows = await store.snapshots.list(
-        spanOf(device_id, asked),
-        limit,
-        after && { start_at_us: after.startAtUs, snapshot_id: after.id },
-      );
+      const rows = await store.snapshots.list(spanOf(device_id, asked), limit, after);
       const last = rows.length === limit ? rows.at(-1) : undefined;
       const estimated = await store.media.estimated(device_id);
       return {

@@ -1,6 +1,15 @@
 // The indicator light. Lights of the kernel are folders of real files in the place of /sys/class/leds,
 // a GPIO line is a script in the place of gpioset, since a machine for tests has neither.
-import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
@@ -11,7 +20,10 @@ import { Light, lampOf } from '../../../agent/board/light.ts';
 import type { LenscapError } from '../../../proto/errors.ts';
 import { eventually } from '../uplink/rig.ts';
 
-function lightOn(t: Test, lamp: Lamp | null, percent = 100) {
+/** They wait for the most part. */
+t.jobs = 4;
+
+function lightOn(t: Test, lamp: Lamp | null, percent = 100, patienceMs = 5000) {
   const failures: LenscapError[] = [];
   const said: string[] = [];
   const log = pino({ base: null }, { write: (line: string) => said.push(line) });
@@ -19,6 +31,7 @@ function lightOn(t: Test, lamp: Lamp | null, percent = 100) {
     lamp,
     log,
     brightnessPercent: () => percent,
+    patienceMs,
     onFailed: (error) => failures.push(error),
   });
   t.teardown(() => light.close());
@@ -32,7 +45,12 @@ function led(t: Test) {
     max_brightness: '255\n',
   });
   const read = (name: string): string => readFileSync(join(folder, name), 'utf8').trim();
-  return { folder, read, lamp: new LedLamp(folder) };
+  /** At once, as the kernel does it. */
+  const set = (name: string, text: string): void => {
+    writeFileSync(join(folder, 'new'), `${text}\n`);
+    renameSync(join(folder, 'new'), join(folder, name));
+  };
+  return { folder, read, set, lamp: new LedLamp(folder) };
 }
 
 t.test('a light of the kernel is freed from its trigger, set, and dimmed', async (t) => {
@@ -77,7 +95,7 @@ t.test('a driver that takes a value and does not keep it has not been set', asyn
   // What is written to the null device is gone.
   symlinkSync('/dev/null', join(folder, 'brightness'));
   const { light } = lightOn(t, new LedLamp(folder));
-  await t.rejects(light.show('on'), { code: 'LIGHT_FAILED', message: /is 0, not 255/ });
+  await t.rejects(light.show('on'), { code: 'LIGHT_FAILED', message: /is null, not 255/ });
 });
 
 t.test('a light that fails while it shines is told', async (t) => {
@@ -89,17 +107,128 @@ t.test('a light that fails while it shines is told', async (t) => {
   t.equal(failures[0]?.code, 'LIGHT_FAILED');
 });
 
+t.test('a light that is turned off by something else shines again, and that is told', async (t) => {
+  const { lamp, read, set } = led(t);
+  const { light, said, failures } = lightOn(t, lamp);
+  await light.show('on');
+  set('trigger', 'heartbeat');
+  set('brightness', '0');
+  await eventually('it shines again', () => read('brightness') === '255');
+  t.equal(read('trigger'), 'none', 'taken back from the kernel as well');
+  await eventually('it is told', () => /something else had set/.test(said.join('')));
+  await light.show('off');
+  set('brightness', '9');
+  await eventually('it is dark again', () => read('brightness') === '0');
+  t.same(failures, []);
+});
+
+t.test('a light that something else keeps turning off is not one, until it stops', async (t) => {
+  const { lamp, read, set } = led(t);
+  let isTaken = false;
+  const shine = (share: number) => {
+    if (isTaken) set('brightness', '0');
+    return lamp.shine(share);
+  };
+  const { light, failures, said } = lightOn(t, { canDim: true, shine, close: () => lamp.close() });
+  await light.show('on');
+  isTaken = true;
+  await eventually('it has failed', () => failures.length > 0);
+  t.match(failures, [{ code: 'LIGHT_FAILED', message: /keeps setting/ }]);
+  await t.rejects(light.show('on'), { code: 'LIGHT_FAILED' }, 'not believed at once');
+  isTaken = false;
+  const shown = () => said.filter((line) => line.includes('"light":"on"')).length;
+  await eventually('it shines by itself', () => shown() === 2 && read('brightness') === '255');
+  await light.show('on');
+});
+
+t.test('a light that failed is tried again, until it shows what it should', async (t) => {
+  const { lamp, folder, read } = led(t);
+  const { light, failures } = lightOn(t, lamp);
+  await light.show('on');
+  renameSync(folder, `${folder}-gone`);
+  await eventually('the failure', () => failures.length === 1);
+  await t.rejects(light.show('off'), { code: 'LIGHT_FAILED' });
+  renameSync(`${folder}-gone`, folder);
+  await eventually('it is dark', () => read('brightness') === '0');
+  t.equal(failures.length, 1, 'told once');
+});
+
+t.test('each showing sets the light anew, or fails, also of a state that is shown', async (t) => {
+  const { lamp, folder } = led(t);
+  const { light } = lightOn(t, lamp);
+  await light.show('on');
+  rmSync(folder, { recursive: true });
+  await t.rejects(light.show('on'), { code: 'LIGHT_FAILED' });
+});
+
+/** A lamp that answers when it is told to. */
+function slowLamp() {
+  const shares: number[] = [];
+  const answers: (() => void)[] = [];
+  const lamp: Lamp = {
+    canDim: true,
+    shine: async (share) => {
+      shares.push(share);
+      await new Promise<void>((resolve) => answers.push(resolve));
+      return true;
+    },
+    close: async () => undefined,
+  };
+  return { lamp, shares, answer: () => answers.shift()?.() };
+}
+
+t.test('of states that follow each other at once the last one is shown, and told', async (t) => {
+  const { lamp, shares, answer } = slowLamp();
+  const { light, said } = lightOn(t, lamp, 100, 1000);
+  const first = light.show('on');
+  await eventually('under way', () => shares.length === 1);
+  const others = (['off', 'breathing', 'on', 'off'] as const).map((state) => light.show(state));
+  answer();
+  await first;
+  await eventually('the next one', () => shares.length === 2);
+  answer();
+  await Promise.all(others);
+  t.same(shares, [1, 0]);
+  t.equal(said.length, 2);
+});
+
+t.test('a light that does not answer has failed, and is not asked again meanwhile', async (t) => {
+  const { lamp, shares, answer } = slowLamp();
+  const { light, said } = lightOn(t, lamp, 100, 50);
+  await t.rejects(light.show('on'), { code: 'LIGHT_FAILED', message: /no answer/ });
+  await t.rejects(light.show('off'), { code: 'LIGHT_FAILED', message: /does not answer/ });
+  t.same(shares, [1]);
+  answer();
+  await eventually('it is asked again', () => shares.length === 2);
+  t.equal(shares[1], 0, 'for what it should show now');
+  answer();
+  await eventually('it shows it', () => said.length === 1);
+});
+
+t.test('what is no light is not made one, and keeps nobody waiting', async (t) => {
+  const { folder } = led(t);
+  rmSync(join(folder, 'brightness'));
+  await t.rejects(lightOn(t, new LedLamp(folder)).light.show('on'), { code: 'LIGHT_FAILED' });
+  t.notOk(existsSync(join(folder, 'brightness')));
+  execFileSync('mkfifo', [join(folder, 'brightness')]);
+  const startMs = performance.now();
+  await t.rejects(lightOn(t, new LedLamp(folder)).light.show('off'), { code: 'LIGHT_FAILED' });
+  t.ok(performance.now() - startMs < 2000, 'at once');
+});
+
 const GPIOSET = `#!/bin/bash
 here=$(dirname "$0")
 if [ "$1" = --version ]; then echo "gpioset (libgpiod) v$(cat "$here/version")"; exit; fi
 [ -s "$here/broken" ] && { cat "$here/broken" >&2; exit 1; }
 echo "$@" >> "$here/set"
 echo $$ > "$here/pid"
+# As the file by which the kernel gives a line.
+exec 9< "$here/gpio-line"
 exec sleep 60
 `;
 
 function gpio(t: Test, version: string) {
-  const folder = t.testdir({ version, broken: '', gpioset: GPIOSET });
+  const folder = t.testdir({ version, broken: '', gpioset: GPIOSET, 'gpio-line': '' });
   const gpioset = join(folder, 'gpioset');
   chmodSync(gpioset, 0o755);
   const config = { type: 'gpio', chip: 'gpiochip0', line: 4, activeLow: true } as const;
@@ -127,6 +256,23 @@ t.test('a GPIO line is held by one gpioset of either version, and let go at the 
     t.equal(read('set'), `${lit}\n${dark}\n`);
     t.notOk(isHeld());
   }
+});
+
+t.test('a gpioset that was killed is noticed, and a line that another has then', async (t) => {
+  const { lamp, read, isHeld, folder } = gpio(t, '2.2.1');
+  const { light, failures, said } = lightOn(t, lamp);
+  await light.show('on');
+  const pid = () => Number(read('pid'));
+  const first = pid();
+  process.kill(first, 'SIGKILL');
+  await eventually('another one holds it', () => pid() !== first && isHeld());
+  await eventually('it is told', () => /something else had set/.test(said.join('')));
+  writeFileSync(join(folder, 'broken'), 'gpioset: error: line 4 is busy\n');
+  process.kill(pid(), 'SIGKILL');
+  await eventually('the failure', () => failures.length === 1);
+  t.match(failures, [{ code: 'LIGHT_FAILED', message: /busy/ }]);
+  rmSync(join(folder, 'broken'));
+  await eventually('it is taken again', () => isHeld());
 });
 
 t.test(

@@ -6,7 +6,7 @@ import { Camera, consentedSink } from '../../../agent/camera.ts';
 import { Capture } from '../../../agent/capture/capture.ts';
 import { LastPictures } from '../../../agent/capture/last-pictures.ts';
 import { laterMark } from '../../../agent/capture/outage.ts';
-import { wantsSound } from '../../../agent/capture/pipeline.ts';
+import { wantsSound } from '../../../agent/capture/sound.ts';
 import { systemClock } from '../../../agent/clock.ts';
 import { Flash, spoolFolder } from '../../../agent/spool/flash.ts';
 import { SpoolQueue } from '../../../agent/spool/queue.ts';
@@ -15,7 +15,9 @@ import type { SegmentHeader } from '../../../proto/segment.ts';
 import type { Stream } from '../../../proto/stream.ts';
 import { eventually } from '../../e2e/processes.ts';
 import { DEVICE, grant, makeGate } from '../consent/grants.ts';
-import { BOOT_ID, captureConfig, mediaClock, type Overrides } from './harness.ts';
+import { BOOT_ID, captureConfig, mediaClock, type Overrides, QUICK } from './harness.ts';
+
+t.jobs = 4;
 
 const log = pino({ level: 'silent' });
 const STATE = {
@@ -57,8 +59,7 @@ function openSpool(dir: string) {
 function start(dir: string, over: Overrides = {}) {
   const { gate, clock } = makeGate(dir);
   const got = { streams: [] as Stream[], segments: [] as SegmentHeader[], gaps: [] as Gap[] };
-  const short = { segment: { durationMs: 500 }, video: { keyframeIntervalMs: 500 } };
-  const config = captureConfig({ type: 'test' }, { ...short, ...over });
+  const config = captureConfig({ type: 'test' }, { ...QUICK, ...over });
   const { spool, last, before } = openSpool(dir);
   const sink = consentedSink(spool, gate);
   const handOn: typeof sink = {

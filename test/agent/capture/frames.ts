@@ -18,7 +18,7 @@ export const HEIGHT = 240;
 export const RATE = 15;
 
 /** A clip without a dark spot: bright, and never the same twice. `codec`: of ffmpeg. */
-export async function brightClip(dir: string, codec: 'mjpeg' | 'libx264', seconds = 60) {
+export async function brightClip(dir: string, codec: 'mjpeg' | 'libx264', seconds = 12) {
   const path = join(dir, `bright-${codec}.mkv`);
   const picture = `color=c=0xD0D0D0:s=${WIDTH}x${HEIGHT}:r=${RATE},noise=alls=30:allf=t:all_seed=7`;
   const coded = codec === 'libx264' ? ['-preset', 'ultrafast', '-g', `${RATE}`, '-bf', '0'] : [];
@@ -33,7 +33,7 @@ export async function brightClip(dir: string, codec: 'mjpeg' | 'libx264', second
 export async function cornerClip(dir: string): Promise<string> {
   const path = join(dir, 'corner.mkv');
   const white = `color=c=0x606060:s=${WIDTH}x${HEIGHT}:r=${RATE},drawbox=x=0:y=0:w=${WIDTH / 2}:h=${HEIGHT / 2}:c=white:t=fill`;
-  await ffmpeg('-f', 'lavfi', '-i', white, '-t', '20', '-c:v', 'mjpeg', path);
+  await ffmpeg('-f', 'lavfi', '-i', white, '-t', '8', '-c:v', 'mjpeg', path);
   return path;
 }
 

@@ -1,7 +1,6 @@
 // A capture on a thread of events that tests can wait for, and eyes to look at what it made.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -15,6 +14,7 @@ import type { SourceConfig } from '../../../proto/agent-config.ts';
 import type { Gap } from '../../../proto/gap.ts';
 import type { SegmentHeader } from '../../../proto/segment.ts';
 import type { Stream } from '../../../proto/stream.ts';
+import { eventually } from '../../e2e/processes.ts';
 
 const run = promisify(execFile);
 export const BOOT_ID = '01234567-89ab-cdef-0123-456789abcdef';
@@ -42,6 +42,9 @@ export interface Overrides {
   readonly clock?: CaptureConfig['clock'];
   readonly label?: Partial<CaptureConfig['label']>;
 }
+
+/** A segment for every keyframe, and those often. */
+export const QUICK = { segment: { durationMs: 200 }, video: { keyframeIntervalMs: 200 } } as const;
 
 /** Small pictures and short times. */
 export function captureConfig(source: SourceConfig, over: Overrides = {}): CaptureConfig {
@@ -169,6 +172,12 @@ export class Recording {
       });
   }
 
+  /** Resolves when so many more pictures were captured, handed over or not. */
+  async pictures(count: number): Promise<void> {
+    const want = this.capture.figures().framesCaptured + count;
+    await eventually(`${count} pictures`, () => this.capture.figures().framesCaptured >= want);
+  }
+
   /** Changes settings while it runs. */
   adjust(over: Partial<CaptureConfig>): Promise<'set' | 'restart'> {
     this.config = { ...this.config, ...over };
@@ -285,60 +294,4 @@ export function rtsp(
 
 export async function ffmpeg(...args: readonly string[]): Promise<void> {
   await run('ffmpeg', ['-v', 'error', '-y', ...args]);
-}
-
-/** Process ids of the children of a process (this one if absent) whose command names the child. */
-export function childPids(pid = process.pid): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .split(' ')
-    .map(Number)
-    .filter((child) => child > 0 && commandOf(child).includes('capture/child.ts'));
-}
-
-/** A recording and its child process. */
-export function begin(...args: ConstructorParameters<typeof Recording>): {
-  recording: Recording;
-  pid: () => number;
-} {
-  const before = new Set(childPids());
-  const recording = new Recording(...args);
-  return { recording, pid: () => childPids().find((pid) => !before.has(pid)) ?? never('no child') };
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-/** Whether a process is gone, is on its way out, or has SIGKILL waiting for it. */
-export function isKilled(pid: number): boolean {
-  if (!isAlive(pid)) return true;
-  const read = (name: string): string => readFileSync(`/proc/${pid}/${name}`, 'latin1');
-  try {
-    // In this order: the signal is pending until the kernel marks the process.
-    const pending = [...read('status').matchAll(/^(?:SigPnd|ShdPnd):\s*(\w+)/gm)];
-    if (pending.some(([, set]) => (Number.parseInt(set ?? '0', 16) & SIGKILL_BIT) !== 0))
-      return true;
-    const flags = Number(read('stat').split(') ').at(-1)?.split(' ')[FLAGS_AFTER_NAME]);
-    return (flags & PF_EXITING) !== 0;
-  } catch {
-    return true;
-  }
-}
-
-const SIGKILL_BIT = 1 << 8;
-/** Place of the flags in /proc/PID/stat behind the name, and what says there that it is exiting. */
-const FLAGS_AFTER_NAME = 6;
-const PF_EXITING = 0x4;
-
-/** Whether a process exists and is not a zombie. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
 }

@@ -54,6 +54,25 @@ t.test('every pixel that a mask touches is black', async (t) => {
     }
 });
 
+t.test('the least mask is proven, wherever it is and however large the picture', async (t) => {
+  const random = seeded(t);
+  const whole = (from: number, to: number): number => Math.round(from + random() * (to - from));
+  const sizes = [...SIZES, [3840, 2160], [7680, 4320], [1924, 1084], [64, 64]] as const;
+  const some = Array.from({ length: 20 }, () => [whole(64, 7680), whole(64, 4320)] as const);
+  for (const [width, height] of [...sizes, ...some]) {
+    const corners: Point[] = [
+      [0, 0],
+      [1, 1],
+      [1, 0],
+    ];
+    const places = Array.from({ length: 5 }, (): Point => [random(), random()]);
+    const unseen = [...corners, ...places].filter(
+      (at) => placesOf(rasterOf([[at, at, at]], width, height)).length === 0,
+    );
+    t.strictSame(unseen, [], `${width}x${height}`);
+  }
+});
+
 t.test('a mask without area is black where its line is, and no mask is nothing', async (t) => {
   const line = rasterOf(
     [
@@ -157,8 +176,41 @@ t.test(
     await proven;
     t.equal(guard.look(grayOf([RIGHT])), 'black', 'the others are in force');
     t.equal(guard.look(grayOf([LEFT])), 'open');
+    guard.force({ ...rasterOf([], 640, 360) });
+    t.equal(guard.look(Buffer.alloc(GRAY_BYTES)), 'open', 'what nothing shows is not proven');
   },
 );
+
+t.test('what comes after masks were taken away waits for a picture taken after that', async (t) => {
+  const said: string[] = [];
+  const made = () => {
+    const held = new HeldBack({
+      monoUs: () => 0,
+      onGray: () => undefined,
+      onBroken: (what) => said.push(what),
+    });
+    held.guard.force(rasterOf([LEFT], 640, 360));
+    held.gray(grayOf([LEFT]));
+    held.doubt();
+    held.hand(() => said.push('one'));
+    for (let older = 0; older < 30; older += 1) held.gray(grayOf([LEFT]));
+    held.trustAfter(2);
+    held.gray(grayOf([LEFT]));
+    held.gray(grayOf([LEFT]));
+    return held;
+  };
+  const proven = made();
+  t.strictSame(said, []);
+  proven.gray(grayOf([LEFT]));
+  t.strictSame(said.splice(0), ['one']);
+  proven.hand(() => said.push('the last of it'));
+  proven.finish();
+  t.strictSame(said.splice(0), ['the last of it'], 'an orderly end');
+  made().finish();
+  t.strictSame(said, [], 'an end before that picture');
+  made().gray(grayOf([]));
+  t.strictSame(said, ['the masks are not black']);
+});
 
 t.test('nothing is handed on before its proof, and nothing after a break', async (t) => {
   const said: string[] = [];

@@ -31,7 +31,14 @@ const golden: Record<string, { bytes: Buffer; fragment: Fragment }> = {
       '01000000 0000000100000000',
       '00000701 00000002 00000100 00000bb8 00000010 02000000 00000bb9 00000020 01010000',
     ),
-    fragment: { trackId: 1, start: 2 ** 32, duration: 6001, sampleCount: 2, isSync: true },
+    fragment: {
+      trackId: 1,
+      start: 2 ** 32,
+      durations: [3000, 3001],
+      duration: 6001,
+      sampleCount: 2,
+      isSync: true,
+    },
   },
   'defaults of the track, first sample flagged': {
     bytes: moof(
@@ -39,7 +46,14 @@ const golden: Record<string, { bytes: Buffer; fragment: Fragment }> = {
       '00000000 00000064',
       '00000005 00000003 00000100 02000000',
     ),
-    fragment: { trackId: 2, start: 100, duration: 3072, sampleCount: 3, isSync: true },
+    fragment: {
+      trackId: 2,
+      start: 100,
+      durations: [1024, 1024, 1024],
+      duration: 3072,
+      sampleCount: 3,
+      isSync: true,
+    },
   },
   'defaults of the track, no keyframe': {
     bytes: moof(
@@ -47,7 +61,14 @@ const golden: Record<string, { bytes: Buffer; fragment: Fragment }> = {
       '00000000 00000064',
       '00000001 00000003 00000100',
     ),
-    fragment: { trackId: 2, start: 100, duration: 3072, sampleCount: 3, isSync: false },
+    fragment: {
+      trackId: 2,
+      start: 100,
+      durations: [1024, 1024, 1024],
+      duration: 3072,
+      sampleCount: 3,
+      isSync: false,
+    },
   },
   'all optional fields of tfhd, two runs': {
     bytes: moof(
@@ -56,7 +77,14 @@ const golden: Record<string, { bytes: Buffer; fragment: Fragment }> = {
       '00000800 00000001 00000000',
       '00000100 00000002 00000005 00000006',
     ),
-    fragment: { trackId: 1, start: 0, duration: 27, sampleCount: 3, isSync: true },
+    fragment: {
+      trackId: 1,
+      start: 0,
+      durations: [16, 5, 6],
+      duration: 27,
+      sampleCount: 3,
+      isSync: true,
+    },
   },
 };
 for (const [name, { bytes, fragment }] of Object.entries(golden))

@@ -1,21 +1,20 @@
-// The small parts of supervision: back-off, outages, watchdog, faults, credentials; and the
-// recorder when the wall clock jumps.
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+// The small parts of supervision: back-off, outages, watchdog, faults, last words, credentials, files.
+import { chmodSync, closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { backoffMs, failuresInRow } from '../../../agent/capture/backoff.ts';
 import { readCredentials } from '../../../agent/capture/credentials.ts';
 import { captureError, redact } from '../../../agent/capture/faults.ts';
 import { LastPictures } from '../../../agent/capture/last-pictures.ts';
+import { LastWords } from '../../../agent/capture/last-words.ts';
+import { MaskFile } from '../../../agent/capture/mask-file.ts';
 import { laterMark, Outage } from '../../../agent/capture/outage.ts';
-import { Recorder } from '../../../agent/capture/recorder.ts';
+import { Rhythm } from '../../../agent/capture/rhythm.ts';
 import { Watchdog } from '../../../agent/capture/watchdog.ts';
 import type { Gap } from '../../../proto/gap.ts';
-import type { SegmentHeader } from '../../../proto/segment.ts';
-import type { Stream } from '../../../proto/stream.ts';
-import { BOOT_ID, ffmpeg, MOTION } from './harness.ts';
+import { BOOT_ID } from './harness.ts';
 
 t.test('the wait doubles up to its limit, and chance takes at most half of it', async (t) => {
   const limits = { minMs: 1000, maxMs: 60000 };
@@ -259,72 +258,56 @@ t.test('credentials come from a private file with one line', async (t) => {
   await t.rejects(readCredentials(join(dir, 'good')), { message: /chmod 600/ });
 });
 
-/** A recorder on a clock that a test sets, and the clip for it. */
-async function recordingOf(t: Test, onSegment: (times: Times, count: number) => void) {
-  const path = join(t.testdir(), 'fragmented.mp4');
-  const flags = 'frag_keyframe+empty_moov+default_base_moof+separate_moof';
-  await ffmpeg('-i', MOTION, '-c', 'copy', '-an', '-movflags', flags, path);
-  const times = { mono: 100e6, wall: 1e15, isEstimated: false };
-  const streams: Stream[] = [];
-  const headers: SegmentHeader[] = [];
-  const recorder = new Recorder({
-    clock: {
-      monoUs: () => times.mono,
-      wallUs: () => times.wall,
-      isEstimated: () => times.isEstimated,
-    },
-    bootId: BOOT_ID,
-    epoch: 1,
-    limits: { targetUs: 1e6, keyframeWaitUs: 9e6, maxBytes: 1e9, maxChunks: 1000 },
-    clockJumpUs: 1e6,
-    onStream: (stream) => streams.push(stream),
-    onSegment: (header) => {
-      headers.push(header);
-      onSegment(times, headers.length);
-    },
-    onVideo: () => undefined,
-  });
-  recorder.push(readFileSync(path));
-  recorder.finish();
-  recorder.push(readFileSync(path));
-  return { streams, headers };
-}
-interface Times {
-  mono: number;
-  wall: number;
-  isEstimated: boolean;
-}
-
-t.test('a jump of the wall clock begins a new stream with the same init', async (t) => {
-  const { streams, headers } = await recordingOf(t, (times, count) => {
-    times.wall += count === 3 ? 3600e6 : 0.2e6;
-  });
-  t.ok(headers.length >= 7);
-  t.equal(streams.length, 2);
-  t.strictSame(streams[0]?.init, streams[1]?.init);
-  t.equal(streams[0]?.startMonoUs, streams[1]?.startMonoUs);
-  t.equal((streams[1]?.startAtUs ?? 0) - (streams[0]?.startAtUs ?? 0), 3600.4e6);
-  const sequences = headers.map(({ sequence }) => sequence);
-  t.strictSame(sequences.slice(0, 5), [0, 1, 2, 0, 1]);
-  for (const { streamId, startAtUs, startMonoUs, decodeStartUs } of headers) {
-    const stream = streams.find((one) => one.streamId === streamId);
-    t.equal(startAtUs, (stream?.startAtUs ?? 0) + decodeStartUs);
-    t.equal(startMonoUs, (stream?.startMonoUs ?? 0) + decodeStartUs);
-  }
+t.test('words of a child are looked at line by line, however they come', async (t) => {
+  const lines: { level: number; line?: string; droppedLines?: number }[] = [];
+  const log = pino({ level: 'debug' }, { write: (text) => lines.push(JSON.parse(text)) });
+  const secret = 'me:hunter2';
+  const words = new LastWords({ log, secrets: () => [secret] });
+  const text = `at ${secret}!\n\n${'x'.repeat(9000)} ${secret}\nend`;
+  for (let at = 0; at < text.length; at += 7) words.push(text.slice(at, at + 7));
+  const shown = ['at ***!', '(a line that is too long)', 'end'];
+  t.strictSame(
+    lines.splice(0).map(({ line }) => line),
+    shown.slice(0, 2),
+  );
+  words.tell();
+  t.strictSame(
+    lines.splice(0).flatMap(({ level, line }) => (level === 40 ? [line] : [])),
+    shown,
+  );
+  for (let count = 0; count < 1000; count += 1) words.push(`${count}\n`);
+  words.tell();
+  t.equal(lines.filter(({ level }) => level === 20).length, 17, 'a flood is bounded');
+  const warned = lines.filter(({ level }) => level === 40);
+  t.strictSame(
+    warned.map(({ line }) => line),
+    [...Array.from({ length: 10 }, (_, at) => `${990 + at}`), undefined],
+  );
 });
 
-t.test('so does a time that ceases to be an estimate, without any jump', async (t) => {
-  const { streams, headers } = await recordingOf(t, (times, count) => {
-    times.isEstimated = count === 2;
-  });
-  t.same(
-    streams.map(({ timeEstimated }) => timeEstimated),
-    [false, true, false],
-  );
-  const at = (position: number) => headers[position]?.streamId;
-  t.same(
-    [at(1), at(2), at(3)],
-    streams.map(({ streamId }) => streamId),
-  );
-  t.equal(headers[3]?.startAtUs, (headers[2]?.startAtUs ?? 0) + (headers[2]?.durationUs ?? 0));
+t.test('a file of masks that is closed is not written, whoever has its descriptor', async (t) => {
+  const path = join(t.testdir({ other: 'other' }), 'other');
+  const masks = new MaskFile();
+  masks.write(Buffer.from('a longer image'));
+  masks.write(Buffer.from('image'));
+  t.equal(readFileSync(`/proc/self/fd/${masks.fd}`, 'latin1'), 'image');
+  masks.close();
+  const fd = openSync(path, 'r+');
+  t.equal(fd, masks.fd);
+  masks.write(Buffer.from('image'));
+  masks.close();
+  closeSync(fd);
+  t.equal(readFileSync(path, 'latin1'), 'other');
+});
+
+t.test('pictures that are missing are told from a rate that is another one', async (t) => {
+  const of = (...durations: number[]) => new Rhythm().missing(durations);
+  const row = (count: number, duration: number) => Array.from({ length: count }, () => duration);
+  t.equal(of(...row(100, 3000)), 0);
+  t.equal(of(1, ...row(40, 3000)), 0, 'an odd first one');
+  t.equal(of(...row(20, 3000), 3000 * 11, ...row(20, 3000)), 10);
+  t.equal(of(...row(20, 3000), 6000, 3000, 9000, ...row(20, 2900)), 3);
+  t.equal(of(...row(20, 3000), 4500, 1500, ...row(20, 3000)), 0, 'one that is late is not lost');
+  t.ok(of(...row(20, 3000), ...row(1000, 6000)) < 10, 'half the rate becomes usual');
+  t.equal(of(...row(20, 0)), 0);
 });

@@ -1,13 +1,10 @@
 // Launch strings: made of vetted parts alone, whatever the configuration holds.
 import t from 'tap';
 import { VIDEO_ENCODERS, videoEncoder } from '../../../agent/capture/encoders.ts';
-import {
-  capturePlan,
-  inspectionPlan,
-  knownTracks,
-  type PipelineInput,
-} from '../../../agent/capture/pipeline.ts';
+import { capturePlan, type PipelineInput } from '../../../agent/capture/pipeline.ts';
+import { knownTracks } from '../../../agent/capture/source.ts';
 import { fileAudio, rtspAudio, rtspVideo } from '../../../agent/capture/tracks.ts';
+import { inspectionPlan } from '../../../agent/capture/trial-plans.ts';
 import type { SourceConfig } from '../../../proto/agent-config.ts';
 import { captureConfig, type Overrides } from './harness.ts';
 

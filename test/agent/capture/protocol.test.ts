@@ -1,7 +1,8 @@
 // What a child may say, and what becomes of one that says anything else.
 import t from 'tap';
 import { MAX_TEXT, reportOf } from '../../../agent/capture/protocol.ts';
-import { captureConfig, childPids, Recording } from './harness.ts';
+import { childPids } from './children.ts';
+import { captureConfig, Recording } from './harness.ts';
 
 const fault = { element: 'src', message: 'broken', debug: '' };
 const long = 'x'.repeat(MAX_TEXT + 1);
@@ -15,6 +16,7 @@ t.test('reports are taken as they are, without what does not belong to them', as
     { kind: 'barcode', text: '' },
     { kind: 'set', id: 4 },
     { kind: 'sound', db: -12.5 },
+    { kind: 'repeated', id: 4, count: 7 },
     { kind: 'fault', fault },
     { kind: 'refused', id: 3, fault },
     { kind: 'inspected', id: 3, caps: {} },
@@ -42,6 +44,10 @@ t.test('anything else is no report', async (t) => {
     { kind: 'set' },
     { kind: 'set', id: '4' },
     { kind: 'sound' },
+    { kind: 'repeated', id: 4 },
+    { kind: 'repeated', id: 4, count: -1 },
+    { kind: 'repeated', id: 4, count: 1.5 },
+    { kind: 'repeated', count: 7 },
     { kind: 'sound', db: '-12' },
     { kind: 'sound', db: Number.NEGATIVE_INFINITY },
     { kind: 'barcode', text: null },

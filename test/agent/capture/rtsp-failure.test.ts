@@ -19,7 +19,7 @@ t.test('a camera that hangs up is captured again when it is back', async (t) => 
     '-i',
     MOTION,
     '-t',
-    '4',
+    '2',
     '-c:v',
     'libx264',
     '-bf',
@@ -31,7 +31,7 @@ t.test('a camera that hangs up is captured again when it is back', async (t) => 
     short,
   );
   const { url } = await camera(t, '--file', short);
-  const recording = rtsp(url, {}, { segment: { durationMs: 2000 } });
+  const recording = rtsp(url, {}, { segment: { durationMs: 1000 } });
   await recording.until('a second stream', () => recording.streams.length >= 2);
   await recording.stop();
   t.match(recording.gaps[0], { reason: 'source_lost', code: 'CAPTURE_ENDED' });
@@ -49,15 +49,15 @@ t.test('a camera that is killed is a Gap', async (t) => {
   t.match(recording.gaps[0], { reason: 'source_lost' });
 });
 
-t.test('a camera that hangs is noticed within 5 s, and is one Gap when it is back', async (t) => {
+t.test('a camera that hangs is noticed in time, and is one Gap when it is back', async (t) => {
   const { url, process } = await camera(t);
-  const recording = rtsp(url);
+  const recording = rtsp(url, {}, { capture: { stallTimeoutMs: 2000 } });
   await recording.until('a segment', () => recording.segments.length > 0);
   const hungAtMs = performance.now();
   process.kill('SIGSTOP');
   await recording.until('the stall', () => recording.log.includes('CAPTURE_STALLED'));
   const noticedMs = performance.now() - hungAtMs;
-  t.ok(noticedMs < 5000, `noticed after ${Math.round(noticedMs)} ms`);
+  t.ok(noticedMs > 1500 && noticedMs < 3500, `noticed after ${Math.round(noticedMs)} ms`);
   process.kill('SIGCONT');
   await recording.until('a second stream', () => recording.streams.length > 1);
   await recording.stop();

@@ -3,8 +3,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { LenscapError } from '../../../proto/errors.ts';
 import { encodeLabelCode, qrText } from '../../../proto/setup-code.ts';
-import { camera, childPids, isAlive, never } from '../capture/harness.ts';
+import { childPids, isAlive } from '../capture/children.ts';
+import { camera, never } from '../capture/harness.ts';
 import { clip, look, newCode } from './shown.ts';
 
 /** Longer than a child takes to start, and a film to end. */
@@ -188,3 +190,31 @@ t.test('a stop at any moment ends at once and leaves no child', async (t) => {
     t.strictSame(childPids(), []);
   }
 });
+
+t.test(
+  'the light shines before the camera is opened; without it the camera is closed',
+  async (t) => {
+    const shown: string[] = [];
+    let isBroken = true;
+    const show = async (state: string) => {
+      shown.push(`${state}, ${childPids().length} open`);
+      if (isBroken && state !== 'off') throw new LenscapError('LIGHT_FAILED', 'no such light');
+    };
+    const path = await clip(t.testdir(), ['https://example.org/']);
+    const backoff = { backoffMinMs: 10, backoffMaxMs: 10 };
+    const watching = look(film(path), never, { light: { show }, over: { capture: backoff } });
+    await watching.says(/LIGHT_FAILED/);
+    t.same(childPids(), []);
+    t.ok(shown.every((said) => said === 'breathing, 0 open'));
+    isBroken = false;
+    await watching.says(/QR code of something else/);
+    t.equal(childPids().length, 1);
+    t.equal(shown.at(-1), 'breathing, 0 open');
+    isBroken = true;
+    watching.closeInTheDark();
+    await watching.until('closed, and not opened again', () => shown.length > 4);
+    t.same(childPids(), []);
+    await watching.stop();
+    t.ok(shown.includes('off, 0 open'), 'dark only when it is closed');
+  },
+);

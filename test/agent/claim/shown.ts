@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { pino } from 'pino';
 import QRCode from 'qrcode';
 import type { ScanConfig } from '../../../agent/capture/scan.ts';
-import { Lens } from '../../../agent/claim/lens.ts';
+import { Lens, type LensDeps } from '../../../agent/claim/lens.ts';
 import type { Answer } from '../../../agent/claim/source.ts';
 import type { SourceConfig } from '../../../proto/agent-config.ts';
 import { encodeSetupCode } from '../../../proto/setup-code.ts';
@@ -51,11 +51,15 @@ export interface Watching {
   readonly ended: Promise<void>;
   /** All that was logged. */
   log(): string;
+  /** The light has failed. */
+  closeInTheDark(): void;
   stop(): Promise<void>;
   /** Resolves when it holds; rejects after a deadline. */
   until(what: string, holds: () => boolean): Promise<void>;
   says(pattern: RegExp): Promise<void>;
 }
+
+const NONE = { show: () => Promise.resolve() };
 
 export type Reply = (code: string, count: number) => Answer | Promise<Answer>;
 
@@ -66,6 +70,8 @@ export function look(
   more: {
     readonly over?: Overrides;
     readonly childEnv?: Readonly<Record<string, string>>;
+    /** Absent: a board without one. */
+    readonly light?: LensDeps['light'];
   } = {},
 ): Watching {
   const config: ScanConfig = captureConfig(source, {
@@ -77,7 +83,7 @@ export function look(
     text += line;
   };
   const log = pino({ level: 'debug' }, { write });
-  const lens = new Lens({ config, log, childEnv: more.childEnv ?? {} });
+  const lens = new Lens({ config, log, light: more.light ?? NONE, childEnv: more.childEnv ?? {} });
   const stop = new AbortController();
   const offers: { code: string; from: string; atMs: number }[] = [];
   const ended = lens.run(async (code, from) => {
@@ -96,6 +102,7 @@ export function look(
     offers,
     ended,
     log: () => text,
+    closeInTheDark: () => lens.closeInTheDark(),
     until,
     says: (pattern) => until(String(pattern), () => pattern.test(text)),
     stop: () => {

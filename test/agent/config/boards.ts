@@ -1,13 +1,16 @@
 // Boards with pushed configurations, for tests: signed documents, a gate, a camera that obeys the test.
 import { pino } from 'pino';
+import type { Pictures } from '../../../agent/config/condition.ts';
 import { Configuring } from '../../../agent/config/configuring.ts';
+import type { DesiredEvent } from '../../../agent/config/desired.ts';
 import { Pushed } from '../../../agent/config/pushed.ts';
-import { type Pictures, Trials } from '../../../agent/config/trial.ts';
+import { Trials } from '../../../agent/config/trial.ts';
 import { type AgentConfig, checkAgentConfig } from '../../../proto/agent-config.ts';
 import { decodeReported, type Reported, signDesiredConfig } from '../../../proto/desired-config.ts';
 import type { ErrorCode, LenscapError } from '../../../proto/errors.ts';
 import { INFO_FIELDS, type InfoField } from '../../../proto/info.ts';
 import type { Scope } from '../../../proto/scopes.ts';
+import type { Fault } from '../../../proto/validate.ts';
 import { consent, DEVICE, SimulatedClock } from '../consent/grants.ts';
 
 export function boardOf(stateDir: string, over: object = {}): AgentConfig {
@@ -26,6 +29,23 @@ export function desired(version: number, document: unknown, key = consent.privat
   const text = typeof document === 'string' ? document : JSON.stringify(document);
   return signDesiredConfig({ deviceId: DEVICE, version, document: text }, key);
 }
+
+const came = (version: number, faults: readonly Fault[] = []): DesiredEvent => {
+  const document = { video: { bitrateKbps: 50 + version } };
+  return { kind: 'received', version, document, code: 'CONFIG_INVALID', faults };
+};
+
+/** What happens to some versions, and what is said of each step: one of each kind that is saved. */
+export const LIFE: readonly (readonly [said: string, event: DesiredEvent])[] = [
+  ['received 4', came(4)],
+  ['proven 4', { kind: 'proven' }],
+  ['received 5', came(5)],
+  ['reverted 5', { kind: 'failed', code: 'CONFIG_UNHEALTHY', detail: 'no picture came' }],
+  ['rejected 6', came(6, [{ path: '/x', message: 'must not be' }])],
+  ['received 7', came(7)],
+  ['excused 7', { kind: 'found', isExcused: true }],
+  ['rested 7', { kind: 'rested' }],
+];
 
 /** What the board may tell and take. */
 export class TestGate {
@@ -65,15 +85,16 @@ export class TestPictures implements Pictures {
   isStiff = false;
   /** What adjust() rejects with; null: it works. */
   fault: Error | null = null;
-  #lastUs: number | null = null;
+  /** Null: none came so far. */
+  lastUs: number | null = nowUs();
 
   isWanted(): boolean {
     return this.isOpen;
   }
 
   lastPictureUs(): number | null {
-    if (this.flow && this.isOpen) this.#lastUs = nowUs();
-    return this.#lastUs;
+    if (this.flow && this.isOpen) this.lastUs = nowUs();
+    return this.lastUs;
   }
 
   changeOf(before: AgentConfig, after: AgentConfig): 'none' | 'live' | 'restart' {

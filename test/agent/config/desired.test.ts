@@ -1,6 +1,7 @@
 // What becomes of a pushed version, as a table of what happens in every state; and when pictures prove
 // one.
 import t from 'tap';
+import { CameraCondition, conditionOf } from '../../../agent/config/condition.ts';
 import {
   after,
   type Desired,
@@ -13,6 +14,8 @@ import {
   type Version,
 } from '../../../agent/config/desired.ts';
 import { look, type Proof, type Sight } from '../../../agent/config/proof.ts';
+import { LenscapError } from '../../../proto/errors.ts';
+import { boardOf, nowUs, TestPictures } from './boards.ts';
 
 const NOW = 77;
 const version = (number: number): Version => ({
@@ -23,6 +26,7 @@ const trial = (number: number, over: Partial<Trial> = {}): Trial => ({
   ...version(number),
   isApplied: false,
   isUnderWay: true,
+  isExcused: null,
   ...over,
 });
 const FAULTS = [{ path: '/video/width', message: 'must be <= 7680' }];
@@ -49,6 +53,8 @@ const STATES = {
   trying: { ...base, trial: trial(5) },
   applied: { ...base, trial: trial(5, { isApplied: true }) },
   resting: { ...base, trial: trial(5, { isApplied: true, isUnderWay: false }) },
+  answering: { ...base, trial: trial(5, { isExcused: false }) },
+  excused: { ...base, trial: trial(5, { isUnderWay: false, isExcused: true }) },
   rejected: { ...base, refusal: rejected(5) },
   reverted: { ...base, refusal: reverted(5) },
   'trying, newer rejected': { ...base, trial: trial(4), refusal: rejected(5) },
@@ -66,6 +72,8 @@ const EVENTS = {
   'newer, invalid': received(6, FAULTS),
   same: received(5, []),
   older: received(2, []),
+  'found flowing': { kind: 'found', isExcused: false },
+  'found broken': { kind: 'found', isExcused: true },
   applied: { kind: 'applied' },
   proven: { kind: 'proven' },
   failed: { kind: 'failed', code: 'CONFIG_UNHEALTHY', detail: 'no picture came' },
@@ -80,6 +88,8 @@ const CHANGES: Record<Name, Partial<Record<EventName, Partial<Desired>>>> = {
   none: {},
   proven: {},
   trying: {
+    'found flowing': { trial: trial(5, { isExcused: false }) },
+    'found broken': { trial: trial(5, { isExcused: true }) },
     applied: { trial: trial(5, { isApplied: true }), changedAtUs: NOW },
     proven: { good: version(5), trial: null, changedAtUs: NOW },
     failed: { trial: null, refusal: reverted(5), changedAtUs: NOW },
@@ -87,20 +97,45 @@ const CHANGES: Record<Name, Partial<Record<EventName, Partial<Desired>>>> = {
     started: { trial: null, refusal: reverted(5, CRASH), changedAtUs: NOW },
   },
   applied: {
+    'found flowing': { trial: trial(5, { isApplied: true, isExcused: false }) },
+    'found broken': { trial: trial(5, { isApplied: true, isExcused: true }) },
     proven: { good: version(5), trial: null },
     failed: { trial: null, refusal: reverted(5), changedAtUs: NOW },
     rested: { trial: trial(5, { isApplied: true, isUnderWay: false }) },
     started: { trial: null, refusal: reverted(5, CRASH), changedAtUs: NOW },
   },
   resting: {
+    'found flowing': { trial: trial(5, { isApplied: true, isUnderWay: false, isExcused: false }) },
+    'found broken': { trial: trial(5, { isApplied: true, isUnderWay: false, isExcused: true }) },
     proven: { good: version(5), trial: null },
     failed: { trial: null, refusal: reverted(5), changedAtUs: NOW },
     resumed: { trial: trial(5, { isApplied: true }) },
-    started: { trial: trial(5) },
+    started: { trial: trial(5, { isExcused: false }) },
+  },
+  answering: {
+    'found broken': { trial: trial(5, { isExcused: true }) },
+    applied: { trial: trial(5, { isApplied: true, isExcused: false }), changedAtUs: NOW },
+    proven: { good: version(5), trial: null, changedAtUs: NOW },
+    failed: { trial: null, refusal: reverted(5), changedAtUs: NOW },
+    rested: { trial: trial(5, { isUnderWay: false, isExcused: false }) },
+    started: { trial: null, refusal: reverted(5, CRASH), changedAtUs: NOW },
+  },
+  excused: {
+    'found flowing': { trial: trial(5, { isUnderWay: false, isExcused: false }) },
+    applied: {
+      trial: trial(5, { isApplied: true, isUnderWay: false, isExcused: true }),
+      changedAtUs: NOW,
+    },
+    proven: { good: version(5), trial: null, changedAtUs: NOW },
+    failed: { trial: null, refusal: reverted(5), changedAtUs: NOW },
+    resumed: { trial: trial(5, { isExcused: true }) },
+    started: { trial: trial(5, { isExcused: true }) },
   },
   rejected: {},
   reverted: {},
   'trying, newer rejected': {
+    'found flowing': { trial: trial(4, { isExcused: false }) },
+    'found broken': { trial: trial(4, { isExcused: true }) },
     applied: { trial: trial(4, { isApplied: true }) },
     proven: { good: version(4), trial: null },
     failed: { trial: null },
@@ -112,6 +147,11 @@ for (const changes of Object.values(CHANGES)) {
   changes['newer, valid'] = { highest: 6, changedAtUs: NOW, trial: trial(6), refusal: null };
   changes['newer, invalid'] = { highest: 6, changedAtUs: NOW, refusal: rejected(6) };
 }
+/** The pictures may be gone by its doing, for which the next one must not be excused. */
+CHANGES.answering['newer, valid'] = {
+  ...CHANGES.answering['newer, valid'],
+  trial: trial(6, { isExcused: false }),
+};
 /** Where nothing was ever seen, any version is newer. */
 for (const [name, number] of [
   ['same', 5],
@@ -148,6 +188,8 @@ t.test(
       trying: ['accepted', 5],
       applied: ['applied', 5],
       resting: ['applied', 5],
+      answering: ['accepted', 5],
+      excused: ['accepted', 5],
       rejected: ['rejected', 3],
       reverted: ['reverted', 3],
       'trying, newer rejected': ['rejected', 4],
@@ -184,3 +226,36 @@ t.test('pictures prove a version when they flow for long enough', async (t) => {
   for (const [proof, seen, kind, next] of table)
     t.match(look(proof, seen, limits), { kind, proof: next }, `${kind} at ${seen.nowUs}`);
 });
+
+t.test(
+  'a camera is broken from a failure to the next picture, and unknown in between',
+  async (t) => {
+    const table: readonly (readonly [number | null, number | null, string])[] = [
+      [null, null, 'unknown'],
+      [null, 900, 'flowing'],
+      [null, 100, 'unknown'],
+      [500, null, 'broken'],
+      [500, 400, 'broken'],
+      [500, 900, 'flowing'],
+      [40, null, 'unknown'],
+      [null, 45, 'unknown'],
+    ];
+    for (const [failedUs, lastPictureUs, condition] of table) {
+      const past = { nowUs: 1000, fromUs: 50, failedUs, lastPictureUs };
+      t.equal(conditionOf(past, 300), condition, JSON.stringify(past));
+    }
+    const pictures = new TestPictures();
+    const camera = new CameraCondition(pictures, { monoUs: nowUs });
+    const board = boardOf('/nowhere');
+    t.equal(camera.now(board), 'flowing');
+    pictures.flow = false;
+    const stop = camera.follow();
+    pictures.fail(new LenscapError('CAPTURE_FAILED', 'under a version'));
+    t.equal(camera.now(board), 'broken');
+    await camera.restart();
+    t.equal(camera.now(board), 'unknown', 'what failed before says nothing of it');
+    stop();
+    pictures.fail(new LenscapError('CAPTURE_FAILED', 'unheard'));
+    t.equal(camera.now(board), 'unknown');
+  },
+);

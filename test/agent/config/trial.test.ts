@@ -1,8 +1,10 @@
 // Pushed versions on a board with a camera that obeys the test: what is taken, tried, proven, given up
 // and told, over connections, restarts and crashes.
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { showConfiguration } from '../../../agent/config/commands.ts';
+import { readDesiredFile } from '../../../agent/config/desired-file.ts';
 import { live } from '../../../agent/config/settings.ts';
 import { signDesiredConfig } from '../../../proto/desired-config.ts';
 import { LenscapError } from '../../../proto/errors.ts';
@@ -17,6 +19,7 @@ t.test('a live change is applied at once and proven by pictures', async (t) => {
   const run = new Run(boardOf(t.testdir()));
   const uplink = live(() => run.pushed.settings.now().uplink);
   t.equal(uplink.window, 4);
+  run.pictures.flow = false;
   run.receive(desired(1, { ...bitrate(333), uplink: { window: 7 } }));
   await eventually('applied', () => run.states.includes('1 applied'));
   t.strictSame(run.pictures.done, ['adjust']);
@@ -27,6 +30,7 @@ t.test('a live change is applied at once and proven by pictures', async (t) => {
   t.match(JSON.parse(last?.settings ?? ''), { video: { bitrateKbps: 333 }, uplink: { window: 7 } });
   t.notOk('source' in JSON.parse(last?.settings ?? ''), 'nothing of the hardware');
   t.equal(run.pushed.state.good.version, 0, 'not proven yet');
+  run.pictures.flow = true;
   await eventually('proven', () => run.pushed.state.good.version === 1);
   t.strictSame(run.states, ['1 applied'], 'what is applied at once is not told twice');
   await run.end();
@@ -77,6 +81,107 @@ t.test('what breaks is gone back on, said why, and not tried again', async (t) =
   await again.end();
 });
 
+const BROKEN = new LenscapError('CAPTURE_NO_SOURCE', 'the cable is out');
+
+t.test(
+  'a version that finds a broken camera is not blamed, and proven when it mends',
+  async (t) => {
+    const board = boardOf(t.testdir());
+    const pictures = new TestPictures();
+    pictures.flow = false;
+    pictures.lastUs = null;
+    const run = new Run(board, new TestGate(), pictures);
+    run.receive(desired(1, width(640)));
+    await eventually('told', () => run.states.includes('1 accepted'));
+    t.equal(run.pushed.settings.now().video.width, 1280, 'it waits to see how the camera is');
+    pictures.fail(BROKEN);
+    await eventually('set all the same', () => run.pushed.settings.now().video.width === 640);
+    pictures.fail(BROKEN);
+    await eventually(
+      'a loss of power takes nothing back',
+      () => run.pushed.state.trial?.isUnderWay === false,
+    );
+    const again = new Run(board, new TestGate(), pictures);
+    t.equal(again.pushed.settings.now().video.width, 640);
+    pictures.fail(BROKEN);
+    pictures.flow = true;
+    await eventually('proven', () => again.pushed.state.good.version === 1);
+    await eventually('told', () => again.states.includes('1 applied'));
+    t.strictSame([...run.reverted, ...again.reverted], []);
+    await run.end();
+    await again.end();
+  },
+);
+
+t.test('what takes the place of a version that broke the camera answers for it too', async (t) => {
+  const run = new Run(boardOf(t.testdir()));
+  run.receive(desired(1, width(640)));
+  await eventually('restarted', () => run.pictures.done.length === 1);
+  run.pictures.flow = false;
+  run.receive(desired(2, width(320)));
+  await eventually('restarted', () => run.pictures.done.length === 2);
+  run.pictures.fail(BROKEN);
+  await eventually('reverted', () => run.states.includes('2 reverted'));
+  run.receive(desired(3, width(322)));
+  run.pictures.flow = true;
+  await eventually('proven', () => run.pushed.state.good.version === 3);
+  t.match(run.reverted, [{ code: 'CONFIG_UNHEALTHY' }]);
+  await run.end();
+});
+
+t.test('what comes while the agent ends is left to the next one', async (t) => {
+  const board = boardOf(t.testdir());
+  const run = new Run(board);
+  await run.end();
+  run.receive(desired(1, width(640)));
+  t.equal(run.pushed.state.highest, 0);
+  const next = new Run(board);
+  next.receive(desired(1, width(640)));
+  await eventually('proven', () => next.pushed.state.good.version === 1);
+  t.strictSame(next.reverted, []);
+  await next.end();
+});
+
+t.test('nothing counts as proven before that is on disk', async (t) => {
+  const dir = t.testdir({ state: {} });
+  const [state, away] = [join(dir, 'state'), join(dir, 'away')];
+  const board = boardOf(state);
+  const run = new Run(board);
+  run.pictures.flow = false;
+  run.receive(desired(1, bitrate(700)));
+  await eventually('applied', () => run.states.includes('1 applied'));
+  renameSync(state, away);
+  run.pictures.flow = true;
+  await eventually('it cannot be saved', () => run.said().includes('cannot be saved'));
+  t.equal(run.pushed.state.good.version, 0);
+  renameSync(away, state);
+  await eventually('proven', () => run.pushed.state.good.version === 1);
+  t.match(readDesiredFile(state), { good: { version: 1 }, trial: null });
+  t.equal(run.said().split('cannot be saved').length, 2, 'said once');
+  await run.end();
+});
+
+t.test('a refusal is bounded, and takes nothing else of the state along', async (t) => {
+  const dir = t.testdir();
+  const run = new Run(boardOf(dir));
+  run.receive(desired(1, bitrate(700)));
+  await eventually('proven', () => run.pushed.state.good.version === 1);
+  run.receive(desired(2, { masks: [Array.from({ length: 10_000 }, () => [7])] }));
+  run.receive(desired(3, { [`\u001b[2J\u202e${'x'.repeat(60_000)}`]: 1 }));
+  await eventually('rejected', () => run.states.includes('3 rejected'));
+  t.ok(readFileSync(join(dir, 'configuration')).length < 30_000);
+  t.ok(run.log.every((line) => JSON.stringify(line).length < 10_000));
+  await run.end();
+  const again = new Run(boardOf(dir));
+  t.match(again.pushed.state, { highest: 3, good: { version: 1 }, refusal: { version: 3 } });
+  const shown: string[] = [];
+  showConfiguration(boardOf(dir), false, (line) => shown.push(line));
+  t.match(shown.join('\n'), 'version 3: rejected');
+  t.match(shown.join('\n'), '/video/bitrateKbps: 700');
+  t.notMatch(shown.join(''), /[\p{Cc}\p{Cf}]/u, 'fit for a terminal');
+  await again.end();
+});
+
 t.test('a set that has no effect is gone back on', async (t) => {
   const run = new Run(boardOf(t.testdir()));
   run.pictures.fault = new LenscapError('CAPTURE_FAILED', 'the mask cannot be set');
@@ -84,6 +189,12 @@ t.test('a set that has no effect is gone back on', async (t) => {
   await eventually('reverted', () => run.states.includes('1 reverted'));
   t.notOk(run.states.includes('1 applied'));
   t.strictSame(run.pictures.done, ['adjust', 'restart'], 'what broke is not relied on');
+  run.pictures.done.length = 0;
+  run.pictures.flow = false;
+  run.pictures.fail(BROKEN);
+  run.receive(desired(2, bitrate(800)));
+  await eventually('tried anew', () => run.pictures.done.includes('restart'));
+  t.match(run.pushed.state.trial, { version: 2, isExcused: true }, 'but not of a broken camera');
   await run.end();
 });
 
@@ -120,6 +231,7 @@ t.test('a crash or a loss of power while trying goes back; an orderly stop does 
   t.equal(next.pushed.settings.now().video.width, 320, 'goes on trying');
   await eventually('proven', () => next.pushed.state.good.version === 2);
   t.strictSame(next.pictures.done, [], 'it was set from the start');
+  t.strictSame(next.reverted, [], 'there was nothing to give up');
   await next.end();
   await killed.end();
 });

@@ -307,3 +307,13 @@ t.test('what a policy names of the device no longer is erased and told no more',
   gate.accept(grant(3, ['device_info'], { infoFields: ['storage'] }, since));
   t.notOk(existsSync(join(dir, 'grant')), 'and the wider grant does not outlive a full disk');
 });
+
+t.test('a renewal with a shorter lease holds after a restart as well', async (t) => {
+  const stateDir = t.testdir();
+  const { gate, clock } = makeGate(stateDir);
+  gate.accept(grant(1, ['video'], { leaseS: 36_000 }));
+  gate.accept(grant(1, ['video'], { leaseS: 60 }));
+  clock.advance(61);
+  t.equal(gate.permit(), null);
+  t.equal(makeGate(stateDir, clock).gate.permit(), null);
+});

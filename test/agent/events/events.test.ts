@@ -117,3 +117,21 @@ t.test('times and peaks that make no sense are brought into range', async (t) =>
     { durationUs: 1, lasts: false },
   ]);
 });
+
+t.test('what a run that crashed left open ends then, if consent still covers it', async (t) => {
+  const { gate, clock, told, events } = camera(t);
+  gate.accept(grant(1, ['video']));
+  events.begin('motion', { peak: 5, detail: 'as it began' });
+  const [begun] = told.splice(0);
+  if (begun === undefined) throw new Error('nothing was told');
+  events.leftOpen(begun, clock.mono + 3_000_000);
+  events.leftOpen(begun, 0);
+  t.match(told, [
+    { eventId: begun.eventId, lasts: false, durationUs: 3_000_000, peak: 5, detail: /at least/ },
+    { durationUs: 1 },
+  ]);
+  gate.accept(grant(2, []));
+  gate.accept(grant(3, ['video']));
+  events.leftOpen(begun, clock.mono);
+  t.equal(told.length, 2);
+});

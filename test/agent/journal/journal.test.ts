@@ -1,8 +1,21 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { eraseOwnership, JOURNAL } from '../../../agent/identity/state-files.ts';
-import { Consent, DEVICE, rig } from './rig.ts';
+import { encodeBundle } from '../../../agent/journal/bundle.ts';
+import { makeLog } from '../../../agent/journal/logger.ts';
+import { decodeLogBatch } from '../../../proto/log-batch.ts';
+import { seeded } from '../../seeded.ts';
+import { Consent, DEVICE, type Rig, rig } from './rig.ts';
 
 const said = (lines: readonly string[]): string[] => lines.map((line) => JSON.parse(line).msg);
 
@@ -61,9 +74,9 @@ t.test('a line that a crash cut costs that line alone', (t) => {
   const path = join(first.folder, name);
   const whole = readFileSync(path);
   const end = whole.length - '{"sent":0}\n'.length;
-  for (let cut = 0; cut <= end; cut += 7) {
+  for (let cut = 0; cut <= end; cut += 11) {
     writeFileSync(path, whole.subarray(0, cut));
-    const complete = whole.subarray(0, cut).toString().split('\n').slice(0, -1).length;
+    const complete = whole.subarray(0, cut).toString().split('\n').slice(1, -1).length;
     const again = rig(t, {}, first.folder, first.consent);
     again.log.info('new');
     again.journal.flush();
@@ -90,6 +103,110 @@ t.test('a bomb of lines costs bounded memory and flash, and is counted to the li
   t.ok(sizeOf(folder) < 1 << 20);
   t.end();
 });
+
+t.test('a line of many megabytes costs a line, and the next one is whole', (t) => {
+  const screamed = process.env.TORTURE === '1' ? 100 << 20 : 8 << 20;
+  const written: string[] = [];
+  const { consent, journal, folder, drain } = rig(t);
+  const { log } = makeLog('info', journal, { write: (line) => written.push(line) });
+  consent.grant();
+  log.warn({ line: 'x'.repeat(screamed) }, 'it screamed');
+  log.info('camera on');
+  journal.flush();
+  t.match(
+    drain().lines.map((line) => JSON.parse(line)),
+    [{ level: 'warn', sizeBytes: Number, droppedLines: 1 }, { msg: 'camera on' }],
+  );
+  t.ok(written.join('').length < 1000, 'also on standard error');
+  t.ok(sizeOf(folder) < 4096);
+  t.end();
+});
+
+t.test('what was dropped is told once, also after a restart', (t) => {
+  const first = rig(t, { linesPerMinute: 10 });
+  first.consent.grant();
+  for (let line = 0; line < 30; line++) first.log.info('again');
+  t.equal(first.drain().dropped, 20);
+  t.equal(first.drain().dropped, 0);
+  for (let line = 0; line < 7; line++) first.log.info('again');
+  first.journal.detach();
+  const second = rig(t, {}, first.folder, first.consent);
+  t.equal(second.drain().dropped, 7);
+  t.equal(second.drain().dropped, 0);
+  t.end();
+});
+
+t.test('what is under way while the oldest go is not counted as lost', (t) => {
+  const { log, consent, journal, drain } = rig(t, { maxBytes: 64 << 10, linesPerMinute: 1e6 });
+  consent.grant();
+  for (let count = 0; count < 100; count++) log.info({ count }, 'a line of the usual length');
+  journal.flush();
+  const underWay = journal.next(() => true);
+  for (let count = 100; count < 5000; count++) log.info({ count }, 'a line of the usual length');
+  journal.flush();
+  journal.sent(underWay?.last ?? 0);
+  const { lines, dropped } = drain();
+  t.equal((underWay?.entries.length ?? 0) + lines.length + dropped, 5000);
+  t.end();
+});
+
+t.test('after a loss of power nothing goes again under another id', (t) => {
+  const random = seeded(t);
+  const live = rig(t);
+  live.consent.grant();
+  const sent = new Map<string, string>();
+  const states: string[] = [];
+  const send = sending(live, sent);
+  for (let step = 0; step < 300; step++) {
+    const what = random();
+    if (what < 0.6) live.log.info({ count: step }, 'sent');
+    else if (what < 0.9) send();
+    else {
+      live.journal.flush();
+      states.push(join(t.testdirName, `power-${step}`));
+      cpSync(live.folder, states.at(-1) ?? '', { recursive: true });
+    }
+  }
+  let twice = 0;
+  for (const state of states) {
+    const { lines, ids } = rig(t, {}, state, live.consent).drain();
+    const under = lines.map((line) => sent.get(line));
+    t.same(
+      ids.filter((_, at) => under[at] !== undefined),
+      under.filter((id) => id !== undefined),
+    );
+    twice += under.filter((id) => id !== undefined).length;
+  }
+  t.ok(twice > 0, `${twice} lines go again`);
+  t.ok(states.length > 10 && sent.size > 100);
+  t.end();
+});
+
+t.test(
+  'a withdrawal erases what was noted under consent, in files too and at the next start',
+  (t) => {
+    const { log, consent, journal, folder } = rig(t, { maxBytes: 64 << 10, linesPerMinute: 1e6 });
+    log.info('before');
+    consent.grant();
+    for (let count = 0; count < 900; count++) log.info({ count }, 'during');
+    journal.flush();
+    log.info({ count: 900 }, 'during');
+    consent.withdraw();
+    t.ok(journal.retain(consent.gate.mayKeep));
+    t.notMatch(textOf(folder), 'during');
+    log.info('after');
+    journal.flush();
+    t.match(textOf(folder), '"epoch":0');
+    t.notMatch(textOf(folder), 'during');
+    consent.grant();
+    log.info('once more');
+    journal.detach();
+    consent.withdraw();
+    rig(t, {}, folder, consent);
+    t.notMatch(textOf(folder), 'once more', 'what a run that was killed left');
+    t.end();
+  },
+);
 
 t.test('files are private and bounded, and what rotation takes is counted', (t) => {
   const maxBytes = 64 << 10;
@@ -119,15 +236,78 @@ t.test('where nothing can be written it goes on in memory, bounded and counted',
   t.end();
 });
 
+t.test('what cannot be reached when consent ends is erased once it can', (t) => {
+  const disk = join(t.testdir({ disk: {} }), 'disk');
+  const { log, consent, journal, folder } = rig(t, {}, join(disk, 'journal'));
+  consent.grant();
+  log.info('lens');
+  journal.detach();
+  renameSync(disk, `${disk}-away`);
+  writeFileSync(disk, 'a file in its place');
+  consent.withdraw();
+  const again = rig(t, {}, folder, consent);
+  again.journal.retain(consent.gate.mayKeep);
+  rmSync(disk);
+  renameSync(`${disk}-away`, disk);
+  t.match(textOf(folder), 'lens');
+  again.journal.flush();
+  t.notMatch(textOf(folder), 'lens');
+  t.end();
+});
+
+t.test('files that cannot be made are tried again after 15 s, and nothing goes twice', (t) => {
+  const blocked = join(t.testdir({ taken: 'a file' }), 'taken');
+  let nowMs = 60_000;
+  const { log, consent, drain, folder } = rig(
+    t,
+    {},
+    join(blocked, 'journal'),
+    new Consent(),
+    () => nowMs,
+  );
+  const bomb = (): void => {
+    for (let line = 0; line < 1000; line++) log.info({ count: line }, 'a line of the usual length');
+  };
+  consent.grant();
+  nowMs += 20_000;
+  bomb();
+  t.ok(drain().lines.length >= 1000, 'all are sent from memory');
+  rmSync(blocked);
+  nowMs += 10_000;
+  bomb();
+  t.throws(() => readdirSync(folder), { code: 'ENOENT' });
+  const { lines } = drain();
+  t.equal(lines.length, 1000);
+  nowMs += 10_000;
+  bomb();
+  t.match(textOf(folder), 'a line of the');
+  t.equal(drain().lines.length, 1000, 'what was sent from memory does not go again');
+  t.end();
+});
+
+t.test('what was acknowledged does not go again when power fails within a write', (t) => {
+  const { log, consent, journal, folder, drain } = rig(t);
+  consent.grant();
+  log.info('first');
+  drain();
+  log.info('second');
+  journal.flush();
+  const [name = ''] = readdirSync(folder).filter((file) => file.endsWith('.ndjson'));
+  const whole = readFileSync(join(folder, name));
+  for (const cut of [whole.indexOf('second'), whole.indexOf('"first"') + 9, whole.length - 4]) {
+    writeFileSync(join(folder, name), whole.subarray(0, cut));
+    t.notMatch(said(rig(t, {}, folder, consent).drain().lines), ['first']);
+  }
+  t.end();
+});
+
 t.test('the last words are in a file before the call returns, past the limit of lines', (t) => {
   const { log, consent, folder } = rig(t, { linesPerMinute: 1 });
   consent.grant();
   log.info('one');
   log.info('two');
   log.fatal({ err: new Error('x'), code: 'BUG' }, 'the end');
-  const text = readdirSync(folder)
-    .map((name) => readFileSync(join(folder, name), 'utf8'))
-    .join('');
+  const text = textOf(folder);
   t.match(text, '"level":"fatal"');
   t.match(text, '"dropped":1');
   t.end();
@@ -181,6 +361,25 @@ t.test('a folder that somebody removed is made again', (t) => {
   t.same(said(drain().lines), ['two']);
   t.end();
 });
+
+/** Acknowledges the bundle before and sends the next one; notes each line with the id of its batch. */
+function sending({ journal }: Rig, sent: Map<string, string>): () => void {
+  let last = 0;
+  return () => {
+    journal.sent(last);
+    const bundle = journal.next(() => true);
+    if (bundle === null) return;
+    last = bundle.last;
+    const { batchId, lines } = decodeLogBatch(encodeBundle(bundle));
+    for (const line of lines) sent.set(line, batchId);
+  };
+}
+
+function textOf(folder: string): string {
+  return readdirSync(folder)
+    .map((name) => readFileSync(join(folder, name), 'utf8'))
+    .join('');
+}
 
 function sizeOf(folder: string): number {
   return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);

@@ -1,4 +1,5 @@
 // Secrets of every kind, made by chance, and the places of a log line in which they may turn up.
+import { inspect } from 'node:util';
 import type { Logger } from 'pino';
 import { encodeSetupCode } from '../../../proto/setup-code.ts';
 
@@ -29,6 +30,7 @@ export function secretsBy(random: () => number): Planted[] {
     secret: Buffer.from(pick(mixed, 16)),
   });
   const groups = setup.split('-');
+  const digits = pick('0123456789', 6);
   const plain = (text: string): Planted => ({ text, parts: [text] });
   return [
     plain(password),
@@ -51,6 +53,19 @@ export function secretsBy(random: () => number): Planted[] {
     plain(mac),
     plain(`fe80::${pick('0123456789abcdef', 4)}:${pick('0123456789abcdef', 4)}`),
     plain(host),
+    plain(word),
+    { text: `the login code ${digits}`, parts: [digits] },
+    { text: inspect(Buffer.from(word)), parts: [Buffer.from(word).toString('hex', 0, 3)] },
+    {
+      text: inspect(new Uint8Array(Buffer.from(word))),
+      parts: [[...Buffer.from(word)].join(', ')],
+    },
+    {
+      text: `RTSPS://Admin:${encodeURIComponent(`${password}ü/`)}@[fd00::${pick('123456789', 4)}]:554/`,
+      parts: [encodeURIComponent(`${password}ü/`), 'fd00::'],
+    },
+    { text: `{"pin": "${digits}", "psk": ${word}}`, parts: [digits, word] },
+    { text: `${'it is '.repeat(900)}${password}`, parts: [password] },
     plain(`/home/${pick(letters, 6)}/${pick(letters, 5)}.json`),
     plain(`SN${pick('0123456789', 8)}`),
     plain(`${pick(letters.toUpperCase(), 4)}-${pick('0123456789', 6)}`),
@@ -74,4 +89,29 @@ export const PLACES: readonly ((log: Logger, secret: string) => void)[] = [
   (log, secret) => log.child({ part: secret, deviceId: secret, version: secret }).info('bound'),
   (log, secret) =>
     log.info({ code: secret, bytes: secret, cap: secret, scopes: [secret] }, 'kinds'),
+  (log, secret) => log.info({ [secret]: { deep: [[secret]] }, state: secret, [Symbol(secret)]: 1 }),
+  (log, secret) =>
+    log.warn({ err: new AggregateError([new Error(secret)], secret), source: secret }, secret),
+  (log, secret) => {
+    class OfACamera extends TypeError {
+      readonly url = secret;
+      readonly body = Buffer.from(secret);
+      toJSON = () => ({ type: secret, message: secret, stack: secret });
+    }
+    log.error(new OfACamera(`it said ${secret}`));
+  },
+  (log, secret) => {
+    const round: Record<string, unknown> = { toJSON: () => secret, part: secret };
+    round.self = round;
+    log.warn({ err: round, detail: round, why: [secret], streamId: secret, batchId: secret });
+  },
+  (log, secret) => {
+    const thrown = Object.defineProperty(new Error(secret), 'detail', {
+      enumerable: true,
+      get: () => {
+        throw new Error(secret);
+      },
+    });
+    log.error({ err: thrown, signal: secret, noun: secret, lane: secret }, 'it ends');
+  },
 ];

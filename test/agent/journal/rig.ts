@@ -1,6 +1,7 @@
 // A journal on a folder of the test, with a consent that can be given and taken, and a logger before it.
 import type { Logger } from 'pino';
 import type { Test } from 'tap';
+import { encodeBundle } from '../../../agent/journal/bundle.ts';
 import { Journal, type LogSettings } from '../../../agent/journal/journal.ts';
 import { makeLog } from '../../../agent/journal/logger.ts';
 import { Secrets } from '../../../agent/journal/secrets.ts';
@@ -50,7 +51,7 @@ export interface Rig {
   readonly consent: Consent;
   readonly secrets: Secrets;
   /** Everything that would be sent now, acknowledged. */
-  readonly drain: () => { lines: string[]; dropped: number };
+  readonly drain: () => { lines: string[]; dropped: number; ids: string[] };
 }
 
 export function rig(
@@ -58,24 +59,28 @@ export function rig(
   settings: Partial<LogSettings> = {},
   folder = `${t.testdir()}/journal`,
   consent = new Consent(),
+  nowMs = () => performance.now(),
 ): Rig {
   const secrets = new Secrets();
   const journal = new Journal({
     folder,
     secrets,
     settings: () => ({ level: 'trace', maxBytes: 4 << 20, linesPerMinute: 60_000, ...settings }),
-    nowMs: () => performance.now(),
+    nowMs,
   });
   journal.attach({ deviceId: DEVICE, gate: consent.gate });
   const { log } = makeLog('trace', journal, { write: () => undefined });
   const drain = () => {
     const lines: string[] = [];
+    const ids: string[] = [];
     let dropped = 0;
     for (;;) {
       const mayKeep = (epoch: number) => consent.gate.mayKeep({ epoch, scopes: ['device_log'] });
       const bundle = journal.next(mayKeep);
-      if (bundle === null) return { lines, dropped };
+      if (bundle === null) return { lines, dropped, ids };
+      const { batchId } = decodeLogBatch(encodeBundle(bundle));
       for (const entry of bundle.entries) {
+        ids.push(batchId);
         if (entry.line !== '') lines.push(entry.line);
         dropped += entry.dropped;
       }

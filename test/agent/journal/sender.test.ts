@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { makeLog } from '../../../agent/journal/logger.ts';
 import { JournalSender } from '../../../agent/journal/sender.ts';
 import { MAX_BATCH_BYTES } from '../../../proto/log-batch.ts';
 import { FakeLine, type Rig, rig } from './rig.ts';
@@ -87,6 +86,23 @@ t.test('a batch that waits for a connection is not sent once consent has ended',
   t.notMatch(said, 'under the first consent');
 });
 
+t.test('what is under way is told, so that a withdrawal can cut it off', async (t) => {
+  const { journal, consent, log } = rig(t);
+  consent.grant();
+  log.info('under way');
+  const sender = new JournalSender({ journal, gate: consent.gate, log, intervalMs: 5 });
+  t.equal(sender.underWay(), null);
+  const broken = Promise.withResolvers<void>();
+  const line = { publish: () => broken.promise, reconnect: () => undefined };
+  const stop = new AbortController();
+  const running = sender.run(line, stop.signal);
+  t.same(sender.underWay(), { epoch: consent.epoch, scopes: ['device_log'] });
+  stop.abort();
+  broken.reject(new Error('the line was cut'));
+  await running;
+  t.equal(sender.underWay(), null);
+});
+
 t.test('while a lease is overdue lines wait, and go with its renewal', async (t) => {
   const parts = rig(t);
   parts.consent.grant();
@@ -114,19 +130,4 @@ t.test('an error does not wait for its turn', async (t) => {
   await Promise.race([has(() => line.payloads.length > 0), once(deadline, 'abort')]);
   await end();
   t.match(line.batches.flatMap(({ lines }) => lines).join(), 'it failed');
-});
-
-t.test('a new level holds for loggers that were made before', (t) => {
-  const written: string[] = [];
-  const { log, setLevel } = makeLog('info', null, { write: (line) => written.push(line) });
-  const child = log.child({ part: 'uplink' }).child({ deviceId: 'x' });
-  child.debug('one');
-  setLevel('debug');
-  child.debug('two');
-  setLevel('error');
-  child.warn('three');
-  log.warn('four');
-  t.equal(written.length, 1);
-  t.match(written[0], '"msg":"two"');
-  t.end();
 });

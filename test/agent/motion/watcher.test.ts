@@ -1,13 +1,16 @@
 // What a watcher tells of what it sees and hears: to the events, and to the recording.
 import t from 'tap';
+import { Settings } from '../../../agent/config/settings.ts';
 import type { Told } from '../../../agent/events/events.ts';
 import { Watcher } from '../../../agent/motion/watcher.ts';
 import { eventually } from '../../e2e/processes.ts';
 import { settingsOf } from '../recording/rig.ts';
-import { picture, view } from './clips.ts';
+import { box, picture, view } from './clips.ts';
 
 const still = picture(view);
 const STEP_US = 200_000;
+const wide = box(0, 0, 0.93, 1);
+const upsideDown = { rotation: 180 };
 
 /** A box that stands somewhere else in each frame. */
 const moving = (nth: number) =>
@@ -17,9 +20,9 @@ const moving = (nth: number) =>
 
 function start(motion: object, more: { recording?: object; audio?: object } = {}) {
   const lines: string[] = [];
-  const config = settingsOf({ type: 'test' }, { motion, ...more });
+  const settings = new Settings(settingsOf({ type: 'test' }, { motion, ...more }));
   const watcher = new Watcher({
-    settings: { now: () => config },
+    settings,
     roll: {
       begun: (us) => lines.push(`roll from ${us}`),
       ended: (us) => lines.push(`roll to ${us}`),
@@ -40,7 +43,7 @@ function start(motion: object, more: { recording?: object; audio?: object } = {}
     onMotion: (id) => lines.push(`picture for ${id}`),
   });
   t.teardown(() => watcher.stop());
-  return { watcher, lines };
+  return { watcher, lines, settings };
 }
 
 /** Frames of a fifth of a second each: quiet, motion, quiet. */
@@ -85,4 +88,35 @@ t.test('what has begun ends when nothing comes any more', async (t) => {
   t.ok(lines.includes('sound from 100000'));
   t.ok(lines.includes('sound to 500000 peak 13'), lines.join('\n'));
   t.ok(lines.includes('motion to 3800000'), lines.join('\n'));
+});
+
+t.test('what the settings do to the picture is neither motion nor tampering', async (t) => {
+  const { watcher, lines, settings } = start({ on: true });
+  let at = 0;
+  const show = (frame: Uint8Array, count: number) => {
+    for (let nth = 0; nth < count; nth += 1, at += 1) watcher.gray(frame, at * STEP_US);
+  };
+  const masked = picture((x, y) => (x < 150 ? 0 : view(x, y)));
+  const turned = picture((x, y) => view(159 - x, 89 - y));
+  show(still, 60);
+  settings.replace(settingsOf({ type: 'test' }, { motion: { on: true }, masks: [wide] }));
+  show(still, 2);
+  show(masked, 100);
+  settings.replace(settingsOf({ type: 'test' }, { motion: { on: true }, video: upsideDown }));
+  show(turned, 100);
+  t.strictSame(lines, []);
+  settings.replace(
+    settingsOf(
+      { type: 'test' },
+      { motion: { on: true }, video: { ...upsideDown, bitrateKbps: 99 } },
+    ),
+  );
+  show(
+    picture(() => 200),
+    100,
+  );
+  t.ok(
+    lines.some((line) => line.startsWith('covered from')),
+    'what is not seen in the picture changes nothing',
+  );
 });

@@ -20,7 +20,9 @@ import { folderOf } from '../../e2e/folder.ts';
 import { BOOT_ID, ffmpeg, mediaClock } from '../capture/harness.ts';
 import { makeGate } from '../consent/grants.ts';
 
-type Groups = { readonly [G in 'recording' | 'motion' | 'video' | 'segment' | 'audio']?: object };
+type Groups = {
+  readonly [G in 'recording' | 'motion' | 'video' | 'segment' | 'audio' | 'masks']?: object;
+};
 
 /** Settings of a small camera; `over` says more, group by group. */
 export function settingsOf(source: SourceConfig, over: Groups = {}): AgentConfig {
@@ -36,7 +38,7 @@ export function settingsOf(source: SourceConfig, over: Groups = {}): AgentConfig
   const raw = {
     ...needed,
     source,
-    segment: { durationMs: 1000 },
+    segment: { durationMs: 500 },
     video: { ...small, ...video },
     ...others,
   };
@@ -96,7 +98,7 @@ export function startCamera(
   };
   const roll = new Roll({ settings, clock: mediaClock });
   const watcher = new Watcher({ settings, roll, events });
-  const wanted = new Wanted({ settings, clock: more.clock ?? mediaClock });
+  const wanted = new Wanted({ settings, clock: more.clock ?? mediaClock, lookMs: 50 });
   const said: string[] = [];
   const log = pino({ level: 'info' }, { write: (line) => said.push(line) });
   const eyes = {
@@ -123,6 +125,7 @@ export function startCamera(
     motion: roll,
     wantsSound: () => false,
     before: null,
+    retryMs: 300,
     log,
     ...(more.opening && { opening: more.opening }),
   });
@@ -140,14 +143,14 @@ export function startCamera(
   return { says, gate, clock, settings, camera, roll, capture, ...got, got, stop: end };
 }
 
-/** A recording in which a box crosses the picture between two times, in seconds, and all else is still. */
+/** A recording in which a box crosses the picture, again and again, between two times in seconds; all else is still. */
 export async function passing(
   path: string,
   fromS: number,
   toS: number,
   lengthS: number,
 ): Promise<string> {
-  const place = `if(between(t,${fromS},${toS}),10+(t-${fromS})*40,-100)`;
+  const place = `if(between(t,${fromS},${toS}),10+mod((t-${fromS})*40,120),-100)`;
   const filter = `[0][1]overlay=x='${place}':y=40`;
   const inputs = [
     '-f',

@@ -3,6 +3,7 @@
 import { pino } from 'pino';
 import t from 'tap';
 import { Notifier } from '../../../agent/service/notifier.ts';
+import { PictureProgress } from '../../../agent/service/progress.ts';
 import { isAlive, type Progress, ServiceWatchdog } from '../../../agent/service/watchdog.ts';
 import { eventually } from '../uplink/rig.ts';
 import { manager } from './manager.ts';
@@ -58,8 +59,42 @@ t.test('a sign of life wants pictures, or a known reason why there are none', as
   ];
   for (const [what, before, now, alive] of rows)
     t.equal(isAlive(before, now, 60e6, 10_000), alive, what);
-  t.ok(isAlive(at('capturing', 0), at('capturing', 0), 5e6, 10_000), 'a source may take its time');
+  const early = (pictures: number) =>
+    isAlive(at('capturing', pictures), at('capturing', pictures), 5e6, 10_000);
+  t.ok(early(0), 'a source may take its time');
+  t.notOk(early(7), 'but only until its first picture');
 });
+
+t.test(
+  'each opening of the camera has its own time, and a failure is known until a picture',
+  async (t) => {
+    let nowUs = 1;
+    let framesCaptured = 5;
+    let isCapturing = true;
+    let changed: () => void = () => undefined;
+    const camera = {
+      state: () => ({ isCapturing }),
+      onChange: (listener: () => void) => {
+        changed = listener;
+        return () => undefined;
+      },
+    };
+    const capture = { figures: () => ({ framesCaptured }) };
+    const progress = new PictureProgress({ camera, capture, monoUs: () => nowUs });
+    t.match(progress.now(), { kind: 'capturing', pictures: 0, sinceMonoUs: 1 });
+    framesCaptured = 9;
+    t.match(progress.now(), { kind: 'capturing', pictures: 4, sinceMonoUs: 1 });
+    for (isCapturing of [false, true]) {
+      nowUs += 10;
+      changed();
+    }
+    t.match(progress.now(), { kind: 'capturing', pictures: 0, sinceMonoUs: 21 }, 'opened anew');
+    progress.failed();
+    t.match(progress.now(), { kind: 'resting' });
+    framesCaptured += 1;
+    t.match(progress.now(), { kind: 'capturing' });
+  },
+);
 
 t.test('no sign of life is given once pictures stand still', async (t) => {
   const { socket, heard } = await manager(t);

@@ -23,7 +23,7 @@ const BOTH = ['video', 'snapshot'] as const;
 /** A camera that gives a picture when the test lets it. */
 function camera(t: Test) {
   const clock = new SimulatedClock();
-  const settings = { intervalS: 0, onMotion: false };
+  const settings = { intervalS: 0, onMotion: false, isOpenTime: true };
   const stills = { asked: 0, fail: false, hold: Promise.resolve(), jpeg: JPEG };
   const gate: Gate = new Gate({
     stateDir: t.testdir(),
@@ -42,6 +42,7 @@ function camera(t: Test) {
   const snapshots: Snapshots | undefined = new Snapshots({
     gate,
     still,
+    isOpenTime: () => settings.isOpenTime,
     settings: () => settings,
     time: { wallUs: clock.wallUs, monoUs: clock.monoUs, isEstimated: () => false },
     bootId: BOOT,
@@ -128,24 +129,22 @@ t.test('at an interval, read as it is now, and when something begins to move', a
   t.match(told[2], { cause: 'event', causeId: hex('motion') });
 });
 
-t.test('without consent to both no picture is taken', async (t) => {
+t.test('without consent to still pictures none is taken', async (t) => {
   const { gate, stills, connect, ask, told } = camera(t);
   connect();
   ask('none');
-  gate.accept(grant(1, ['snapshot']));
-  ask('snapshot');
-  gate.accept(grant(2, ['video']));
+  gate.accept(grant(1, ['video']));
   ask('video');
   await sleep(20);
   t.same([stills.asked, told], [0, []]);
-  gate.accept(grant(3, BOTH));
-  ask('both');
+  gate.accept(grant(2, ['snapshot']));
+  ask('snapshot');
   await eventually('sent', () => told.length === 1);
   t.equal(stills.asked, 1);
 });
 
 t.test('one that is being taken at a withdrawal is thrown away', async (t) => {
-  for (const left of [['video'], ['snapshot'], []] as const) {
+  for (const left of [['video'], []] as const) {
     const { gate, stills, snapshots, ask } = camera(t);
     gate.accept(grant(1, BOTH));
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -175,6 +174,46 @@ t.test('those that wait are erased by a withdrawal, and the newest 16 are kept',
   await eventually('waits', () => snapshots.first() !== undefined);
   gate.accept(grant(2, ['video'], {}, { video: 1 }));
   t.equal(snapshots.first(), undefined);
+});
+
+t.test(
+  'where the network costs by volume, those of the interval wait and others pass them',
+  async (t) => {
+    const { gate, clock, settings, stills, snapshots, start, ask, connect, told, line } = camera(t);
+    gate.accept(grant(1, BOTH));
+    settings.intervalS = 60;
+    start();
+    clock.advance(60);
+    await eventually('that of the interval waits', () => snapshots.first() !== undefined);
+    settings.intervalS = 0;
+    const disconnect = connect({ ...line, isMetered: () => true });
+    ask('one');
+    settings.onMotion = true;
+    snapshots.onMotion(hex('motion'));
+    await eventually('sent', () => told.length === 2);
+    t.same(
+      told.map(({ cause }) => cause),
+      ['requested', 'event'],
+    );
+    t.equal(snapshots.first()?.cause, 'interval');
+    await disconnect();
+    connect({ ...line, isMetered: () => false });
+    await eventually('sent as well', () => told.length === 3);
+    t.equal(stills.asked, 3);
+  },
+);
+
+t.test('what waits is bounded in bytes as well', async (t) => {
+  const { gate, stills, ask, snapshots, told, connect } = camera(t);
+  gate.accept(grant(1, BOTH));
+  stills.jpeg = Buffer.alloc(4 << 20, 1);
+  for (const [at, name] of ['a', 'b', 'c', 'd', 'e', 'f'].entries()) {
+    ask(name);
+    await eventually('taken', () => stills.asked === at + 1);
+  }
+  await eventually('the newest four', () => snapshots.first()?.causeId === hex('c'));
+  connect();
+  await eventually('sent', () => told.length === 4);
 });
 
 t.test('while the lease is out they wait, and one that was not taken in comes again', async (t) => {
@@ -234,4 +273,48 @@ t.test('a camera that gives none, too many commands, and nonsense do no harm', a
   ask('later');
   await eventually('asked again', () => stills.asked === before + 1);
   await eventually('waits', () => snapshots.first() !== undefined);
+});
+
+t.test(
+  'those of the interval leave room for what is asked for, and open no closed camera',
+  async (t) => {
+    const { gate, clock, settings, stills, ask, start, told, connect } = camera(t);
+    gate.accept(grant(1, ['snapshot']));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    stills.hold = promise;
+    settings.intervalS = 1;
+    settings.onMotion = true;
+    start();
+    for (let at = 0; at < 6; at += 1) {
+      clock.advance(1);
+      await sleep(15);
+    }
+    t.equal(stills.asked, 1, 'the first of them takes its time');
+    ask('one');
+    settings.isOpenTime = false;
+    resolve();
+    connect();
+    await eventually('both are sent', () => told.length === 2);
+    await sleep(20);
+    t.same(
+      told.map(({ cause }) => cause),
+      ['interval', 'requested'],
+    );
+  },
+);
+
+t.test('what began to move is not looked at after the camera was closed', async (t) => {
+  const { gate, settings, stills, ask, snapshots, told, connect } = camera(t);
+  gate.accept(grant(1, ['snapshot']));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stills.hold = promise;
+  settings.onMotion = true;
+  ask('one');
+  snapshots.onMotion(hex('motion'));
+  settings.isOpenTime = false;
+  resolve();
+  connect();
+  await eventually('sent', () => told.length === 1);
+  await sleep(20);
+  t.equal(stills.asked, 1);
 });

@@ -27,6 +27,14 @@ t.test('its end takes the place of its begin that waits', async (t) => {
   t.same(await drain(queue), [says('e', 'over'), says('f', 'begins')]);
 });
 
+t.test('its end is told once: a later one does not take its place', async (t) => {
+  const { queue } = new Rig(t);
+  queue.event(event('e', 0, over));
+  queue.event(event('e', 0, { ...over, durationUs: 9 * SECOND_US }));
+  const item = queue.next('live');
+  t.equal(item?.kind === 'event' && item.event.durationUs, over.durationUs);
+});
+
 t.test('its end goes out even while its begin is under way', async (t) => {
   const { queue } = new Rig(t);
   queue.event(event('e', 0));

@@ -155,6 +155,7 @@ t.test('a refusal for good erases; only a loss leaves a gap', async (t) => {
   rig.start();
   await eventually('all sent', () => empty(rig));
   t.same(sequences(rig.server), [0, 1, 2, 3, 4, 5, 6], 'each once');
+  t.equal(rig.figures.segmentsSent, 3, 'what was refused was not sent');
   const gaps = rig.server.received.filter(({ noun }) => noun === 'gap');
   t.same(
     gaps.map(({ payload }) => decodeGap(payload)).map(({ reason, code }) => ({ reason, code })),

@@ -193,7 +193,11 @@ t.test('over a network that costs by volume only gaps and errands are sent', asy
   const errand: Errand = {
     noun: null,
     receive: () => undefined,
-    run: (line) => line.publish('info', Buffer.alloc(1)).then(() => void told.push('info')),
+    run: async (line) => {
+      t.equal(line.isMetered?.(), true, 'and errands know of it');
+      await line.publish('info', Buffer.alloc(1));
+      told.push('info');
+    },
   };
   const options = { errands: [errand], config: { meteredInterfaces: ['eth9', 'l*'] } };
   const rig = await rigFor(t, options);

@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Claim, MadeClaim } from '../../../broker/cli/answers.ts';
+import type { Claim, MadeClaim } from '../../../broker/cli/device-answers.ts';
 import { decodeSetupCode, qrText } from '../../../proto/setup-code.ts';
 import { FactoryBoard } from '../fleet/house.ts';
 import { CODE, claimWith, latest } from './claiming.ts';

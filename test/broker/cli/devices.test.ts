@@ -1,6 +1,6 @@
 // Cameras by the command line: given away, revoked, and what is said of one that is not well.
 import t from 'tap';
-import type { Device } from '../../../broker/cli/answers.ts';
+import type { Device } from '../../../broker/cli/device-answers.ts';
 import { remarksOn } from '../../../broker/cli/device-remarks.ts';
 import { decodeSetupCode } from '../../../proto/setup-code.ts';
 import { healthOf, infoOf, reportedOf } from '../../proto/tellings.ts';
@@ -86,7 +86,7 @@ t.test('a camera is shown with what it told of itself, and that can be erased', 
   const by = { actor: 'test', how: 'test' };
   const { epoch } = await house.consent.grant(device, ['device_info'], sha256, by);
   t.match(await show(), /^model: +not told yet\n(.+\n)*health: +not told yet$/m);
-  const hostile = '\u001b[2J\u202eevil';
+  const hostile = '\u001b[2J\u202eevil\ncap:  on';
   await tell(house, device, { noun: 'info', message: infoOf(epoch, { model: hostile }) });
   await tell(house, device, { noun: 'health', message: healthOf(epoch) });
   const reverted = { state: 'reverted', code: 'CONFIG_UNHEALTHY', detail: 'no pictures' } as const;
@@ -94,7 +94,7 @@ t.test('a camera is shown with what it told of itself, and that can be erased', 
   await tell(house, device, { noun: 'reported', message });
   const shown = await show();
   for (const line of [
-    /^model: +\uFFFD\[2J\uFFFDevil$/m,
+    /^model: +\\x1b\[2J\\u\{202e\}evil\\x0acap: {2}on$/m,
     /^serial: +SN-0042-planted$/m,
     /^firmware: +7\.1\.0-firmware$/m,
     /^agent: +1\.2\.3$/m,
@@ -136,6 +136,7 @@ t.test('what is wrong with a camera is said with the command that mends it', asy
     certificateEnd: '2026-08-01T00:00:00Z',
     agentVersion: null,
     spool: null,
+    labels: {},
     createdAt: '2026-05-01T00:00:00Z',
     connected: true,
     lastSeenAt: null,

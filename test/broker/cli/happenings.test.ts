@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Happening, Snapshot } from '../../../broker/cli/answers.ts';
+import type { Happening, Snapshot } from '../../../broker/cli/recording-answers.ts';
 import { newId } from '../../../broker/store/ids.ts';
 import { eventually } from '../../e2e/processes.ts';
 import { eventOf, storeSnapshot } from '../store/happened.ts';

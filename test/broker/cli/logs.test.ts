@@ -3,13 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import t from 'tap';
-import type { LogPage } from '../../../broker/cli/answers.ts';
-import { Credentials } from '../../../broker/cli/credentials.ts';
+import type { LogPage } from '../../../broker/cli/log-answers.ts';
 import { jsonLines, textLines } from '../../../broker/cli/log-lines.ts';
-import { runCommand } from '../../../broker/cli/program.ts';
 import { Terminal } from '../../../broker/cli/terminal.ts';
+import { eventually } from '../../e2e/processes.ts';
 import type { House } from '../portal/house.ts';
-import { loggedIn } from './process.ts';
+import { cancellable, loggedIn } from './process.ts';
 
 const SCOPES = ['video', 'device_log'] as const;
 const EVIL = 'evil \u001b[31mred\u001b[0m \u009b2J \u202eback\r\nline';
@@ -31,9 +30,38 @@ async function consented(
   };
 }
 
+/** Each test leaves nothing behind that the next one would not delete. */
+const shared = (async () => {
+  const all = await loggedIn(t);
+  return { ...all, put: await consented(all.house) };
+})();
+
+t.test('who follows misses nothing and sees nothing twice', async (t) => {
+  const { home, put } = await shared;
+  await put([{ msg: 'number 0' }]);
+  const { shown, end } = cancellable(home, ['logs', 'Front door', '--follow']);
+  await eventually('the first is shown', () => shown().includes('number 0'));
+  for (let count = 1; count < 12; count++) await put([{ msg: `number ${count}` }]);
+  await put([{ time: '1970-01-01T00:00:00.000Z', msg: 'by a clock that was not set' }]);
+  await eventually('the last is shown', () => shown().includes('not set'));
+  t.equal(await end(), 0);
+  const numbers = [...shown().matchAll(/number (\d+)/g)].map(([, number]) => Number(number));
+  t.same(numbers, [...Array(12).keys()]);
+});
+
+t.test('Ctrl-C is the end of following, also while it asks', async (t) => {
+  const { home } = await shared;
+  const status = await new Promise<number>((resolve) => {
+    // There is more than one page: the next one is being asked for by then.
+    const stop = (): void => resolve(following.end());
+    const following = cancellable(home, ['logs', 'Front door', '--follow'], stop);
+  });
+  t.equal(status, 0);
+});
+
 t.test('the log is read by time and level, page by page, and deleted', async (t) => {
-  const { house, quick } = await loggedIn(t);
-  const put = await consented(house);
+  const { quick, put } = await shared;
+  t.match(await quick('logs', 'Front door', '--delete', '--yes'), { out: 'deleted 13 lines\n' });
   t.match(await quick('logs', 'Front door'), { status: 0, out: '', err: /nothing is stored/ });
   for (let count = 0; count < 9; count++)
     await put([{ part: 'uplink', msg: `line ${count}`, count }]);
@@ -58,43 +86,14 @@ t.test('the log is read by time and level, page by page, and deleted', async (t)
   t.match(await quick('logs', 'Front door'), { out: '' });
 });
 
-t.test('who follows misses nothing and sees nothing twice', async (t) => {
-  const { house, home } = await loggedIn(t);
-  const put = await consented(house);
-  await put([{ msg: 'number 0' }]);
-  const stop = new AbortController();
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  let out = '';
-  stdout.on('data', (bytes: Buffer) => {
-    out += String(bytes);
-  });
-  const stdin = Readable.from(['']);
-  const following = runCommand(['logs', 'Front door', '--follow'], {
-    terminal: new Terminal({ stdin, stdout, stderr }),
-    credentials: new Credentials(home),
-    nowMs: Date.now,
-    signal: stop.signal,
-  });
-  const shows = async (what: string): Promise<void> => {
-    while (!out.includes(what)) await new Promise((resolve) => setTimeout(resolve, 50));
-  };
-  await shows('number 0');
-  for (let count = 1; count < 12; count++) await put([{ msg: `number ${count}` }]);
-  await put([{ time: '1970-01-01T00:00:00.000Z', msg: 'by a clock that was not set' }]);
-  await shows('not set');
-  stop.abort();
-  t.equal(await following, 0);
-  const numbers = [...out.matchAll(/number (\d+)/g)].map(([, number]) => Number(number));
-  t.same(numbers, [...Array(12).keys()]);
-});
-
 t.test('it is taken along as JSON lines, and is nobody else’s', async (t) => {
-  const { house } = await loggedIn(t);
-  const put = await consented(house);
+  const { house, put } = await shared;
   for (let count = 0; count < 6; count++) await put([{ count }, { count: count + 100 }], count);
+  await put([{ msg: EVIL, [EVIL]: [EVIL] }]);
   const path = `/api/devices/${house.anna.device.device_id}/logs`;
   const token = await house.login(house.anna);
   const taken = await (await house.ask('GET', `${path}/download`, token)).text();
+  t.notMatch(taken, /(?!\n)\p{Cc}|\p{Cf}/u, 'nothing of it moves a cursor');
   const counts = taken
     .trim()
     .split('\n')
@@ -103,6 +102,9 @@ t.test('it is taken along as JSON lines, and is nobody else’s', async (t) => {
   t.equal(counts.filter(({ dropped }) => dropped !== undefined).length, 5);
   const page = await house.json<LogPage>('GET', path, token);
   t.equal(page.batches.length, 4);
+  const rest = await (await house.ask('GET', `${path}?cursor=${page.next}`, token)).text();
+  t.notMatch(rest, /\p{Cc}|\p{Cf}/u);
+  t.match(JSON.parse(rest).batches.at(-1).lines[0], { msg: EVIL, [EVIL]: [EVIL] });
   t.ok(page.more);
   t.equal((await house.ask('GET', `${path}?cursor=x`, token)).status, 400);
   const other = await house.login(house.bert);
@@ -123,5 +125,14 @@ t.test('what a camera wrote cannot reach the terminal', (t) => {
   const [json = ''] = jsonLines(batch);
   t.notMatch(json, /\p{Cc}|\p{Cf}/u);
   t.same(JSON.parse(json), unsafe);
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const terminal = new Terminal({ stdin: Readable.from(['no\n']), stdout, stderr });
+  terminal.json({ [EVIL]: EVIL });
+  terminal.print(EVIL.replace('\n', ' '));
+  const shown = String(stdout.read());
+  t.notMatch(shown, /(?!\n)\p{Cc}|\p{Cf}/u);
+  t.same(JSON.parse(shown.slice(0, shown.indexOf('}') + 1)), { [EVIL]: EVIL });
+  void terminal.question(`${EVIL.replace('\n', ' ')}?`).catch(() => undefined);
+  t.notMatch(String(stderr.read()), /\p{Cc}|\p{Cf}/u, 'nor in a question');
   t.end();
 });

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { Credentials } from '../../../broker/cli/credentials.ts';
+import { Editor } from '../../../broker/cli/editor.ts';
 import { runCommand } from '../../../broker/cli/program.ts';
 import { Terminal } from '../../../broker/cli/terminal.ts';
 import { ENV } from '../../e2e/processes.ts';
 import { openHouse, PASSWORD } from '../portal/house.ts';
 
-const MAIN = new URL('../../../broker/cli/main.ts', import.meta.url).pathname;
+export const MAIN = new URL('../../../broker/cli/main.ts', import.meta.url).pathname;
 
 export interface Ended {
   readonly status: number | null;
@@ -32,12 +33,18 @@ export async function lenscap(home: string, args: readonly string[], input = '')
 }
 
 /** The same commands in this process, with nobody at the terminal. */
-export async function inProcess(home: string, args: readonly string[], input = ''): Promise<Ended> {
+export async function inProcess(
+  home: string,
+  args: readonly string[],
+  input = '',
+  editor = 'false',
+): Promise<Ended> {
   const [stdin, stdout, stderr] = [Readable.from([input]), new PassThrough(), new PassThrough()];
   const status = await runCommand(args, {
     terminal: new Terminal({ stdin, stdout, stderr }),
     credentials: new Credentials(home),
     nowMs: Date.now,
+    editor: new Editor(editor),
     signal: new AbortController().signal,
   });
   stdout.end();
@@ -49,17 +56,20 @@ export async function inProcess(home: string, args: readonly string[], input = '
 export function cancellable(
   home: string,
   args: readonly string[],
+  onShown: () => void = () => undefined,
 ): { readonly shown: () => string; readonly end: () => Promise<number> } {
   const abort = new AbortController();
   const [stdin, stdout, stderr] = [Readable.from(['']), new PassThrough(), new PassThrough()];
   let shown = '';
   stdout.on('data', (chunk: Buffer) => {
     shown += chunk;
+    onShown();
   });
   const ended = runCommand(args, {
     terminal: new Terminal({ stdin, stdout, stderr }),
     credentials: new Credentials(home),
     nowMs: Date.now,
+    editor: new Editor('false'),
     signal: abort.signal,
   });
   const end = (): Promise<number> => {

@@ -2,7 +2,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Account } from '../../../broker/cli/answers.ts';
+import type { Account } from '../../../broker/cli/recording-answers.ts';
 import { listing } from '../../../broker/cli/recording-lines.ts';
 import type { House } from '../portal/house.ts';
 import { cutMotion, decode, probe, storeCut, storeGap } from '../portal/media.ts';

@@ -5,9 +5,10 @@ import t from 'tap';
 import { GroupCommit } from '../../../broker/collector/group-commit.ts';
 import { Happenings } from '../../../broker/collector/happenings.ts';
 import { ConsentGate } from '../../../broker/consent/gate.ts';
-import { newId } from '../../../broker/store/ids.ts';
+import { newDeviceId, newId } from '../../../broker/store/ids.ts';
 import { type Event, encodeEvent } from '../../../proto/event.ts';
 import type { InfoField } from '../../../proto/info.ts';
+import type { Scope } from '../../../proto/scopes.ts';
 import { encodeSnapshot, type Snapshot } from '../../../proto/snapshot.ts';
 import { BOOT } from '../store/happened.ts';
 import { putEpoch, type StoreHouse, storeHouse } from '../store/house.ts';
@@ -66,7 +67,7 @@ t.test('what consent covers is stored, the rest is acknowledged and dropped', as
   t.equal(await happenings.take(house, 'event', eventOf({ kind: 'clock_jumped' })), 'stored');
   t.equal(await happenings.take(house, 'event', eventOf({ kind: 'sound' })), 'dropped');
   t.equal(await happenings.take(house, 'snapshot', snapshotOf({ epoch: 1 })), 'dropped');
-  gate.close(house.deviceId, ['video']);
+  gate.close(house.deviceId, ['video', 'snapshot']);
   t.equal(await happenings.take(house, 'snapshot', snapshotOf()), 'dropped');
   t.equal(await happenings.take(house, 'event', eventOf({})), 'dropped');
   const span = { deviceId: house.deviceId, fromUs: 0, toUs: 100 };
@@ -85,6 +86,46 @@ t.test('what tells of the camera itself needs its part of the policy', async (t)
   t.equal(await happenings.take(house, 'event', eventOf({})), 'stored');
 });
 
+t.test('consent that changes while an event waits for its turn is what decides', async (t) => {
+  const house = await storeHouse(t);
+  const { store, deviceId } = house;
+  const { gate, epoch } = await started(house, ['health']);
+  const decided: number[] = [];
+  let then: () => Promise<unknown> = async () => undefined;
+  const happenings = new Happenings({
+    gate,
+    consent: {
+      infoInForce: async () => {
+        const { epoch: inForce } = await store.consent.standing(deviceId);
+        decided.push(inForce);
+        // The owner is quicker: what was found does not hold any more.
+        await then();
+        const parts: InfoField[] = decided.length === 4 ? ['model'] : ['health'];
+        return { epoch: inForce, parts };
+      },
+    },
+    groups: new GroupCommit({ ...store, minFreeBytes: 0 }),
+    keys: store.keys,
+    nowUs: () => 77,
+    log: pino({ level: 'silent' }),
+  });
+  const once = (scopes: readonly Scope[]) => async () => {
+    then = async () => undefined;
+    await putEpoch(store, deviceId, scopes);
+  };
+  const failing = () => eventOf({ kind: 'storage_failing', epoch });
+  then = once(['audio', ...GRANTED]);
+  t.equal(await happenings.take(house, 'event', failing()), 'stored', 'decided anew');
+  t.same(decided, [epoch, epoch + 1]);
+  then = once(GRANTED);
+  t.equal(await happenings.take(house, 'event', failing()), 'dropped', 'named no longer');
+  t.equal(decided.length, 4);
+  then = once(['video']);
+  t.equal(await happenings.take(house, 'event', failing()), 'dropped', 'withdrawn');
+  const span = { deviceId, fromUs: 0, toUs: 100 };
+  t.equal((await store.events.list(span, 9)).length, 1);
+});
+
 t.test('a damaged picture is dropped, one that is no message cuts off', async (t) => {
   const house = await storeHouse(t);
   const { happenings } = await started(house, []);
@@ -92,6 +133,44 @@ t.test('a damaged picture is dropped, one that is no message cuts off', async (t
   t.equal(await happenings.take(house, 'snapshot', damaged), 'dropped');
   for (const noun of ['event', 'snapshot'] as const)
     await t.rejects(happenings.take(house, noun, Buffer.from('x')), { code: 'DECODE_INVALID' });
+  t.equal(await objects(house), 0);
+});
+
+t.test('what a hostile camera tells is what its owner sees, once, and can delete', async (t) => {
+  const house = await storeHouse(t);
+  const { store, deviceId } = house;
+  const { happenings, epoch } = await started(house, ['health']);
+  const year2100Us = Date.UTC(2100, 0) * 1000;
+  const [eventId, snapshotId] = [newId(), newId()];
+  const told = eventOf({ eventId, startAtUs: 0, lasts: true });
+  // A picture that is none, and one whose head promises 65,535 by 65,535: nobody here looks into them.
+  const noPicture = snapshotOf({ snapshotId, media: Buffer.from('no JPEG') });
+  const head = Buffer.from('ffd8ffc0001108ffffffff03012200021101031101', 'hex');
+  const messages = [
+    ['event', told],
+    ['event', eventOf({ startAtUs: year2100Us, durationUs: 2 ** 51 })],
+    ['event', eventOf({ kind: 'clock_jumped', epoch, startAtUs: 2 ** 52 })],
+    ['snapshot', noPicture],
+    ['snapshot', snapshotOf({ atUs: year2100Us, media: head, width: 16384, height: 16384 })],
+  ] as const;
+  for (const [noun, payload] of [...messages, ...messages])
+    t.equal(await happenings.take(house, noun, payload), 'stored');
+  for (const [noun, payload] of [
+    ['event', eventOf({ startAtUs: 2 ** 52 + 1 })],
+    ['snapshot', snapshotOf({ media: Buffer.alloc(10 << 20) })],
+    ['snapshot', snapshotOf({ width: 65_535, height: 65_535 })],
+  ] as const)
+    await t.rejects(happenings.take(house, noun, payload), { code: 'DECODE_INVALID' });
+  const stranger = { ...house, deviceId: newDeviceId() };
+  t.equal(await happenings.take(stranger, 'event', told), 'dropped', 'of a device nobody knows');
+  for (const payload of [eventOf({ epoch: epoch + 1 }), eventOf({ kind: 'sound' })])
+    t.equal(await happenings.take(house, 'event', payload), 'dropped');
+  const span = { deviceId, fromUs: 0, toUs: Number.MAX_SAFE_INTEGER };
+  t.equal((await store.events.list(span, 9)).length, 3, 'what came again changed nothing');
+  t.equal(await objects(house), 2);
+  t.equal(await store.deletion.events(span, 99), 3);
+  t.equal(await store.deletion.snapshots(span, 99), 2);
+  t.equal(await happenings.take(house, 'event', told), 'dropped', 'deleted is deleted');
   t.equal(await objects(house), 0);
 });
 

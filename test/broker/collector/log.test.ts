@@ -81,6 +81,10 @@ t.test('without consent, then and now and in between, nothing is stored', async 
   gate.set(house.deviceId, new Map([['device_log', 1]]));
   t.equal(await take(batch(again)), 'dropped');
   t.equal((await held()).length, 2, 'what was stored stays');
+  // Nor is the index asked where the memory already says no.
+  const last = await consent('device_log');
+  gate.set(house.deviceId, new Map());
+  t.equal(await take(batch(last)), 'dropped');
 });
 
 t.test(
@@ -93,6 +97,11 @@ t.test(
     await t.rejects(take(batch(epoch, { lines: [`{"a":"${'x'.repeat(9000)}"}`] })), {
       code: 'DECODE_INVALID',
     });
+    const long = `{"a":"${'x'.repeat(8000)}"}`;
+    await t.rejects(take(batch(epoch, { lines: Array(40).fill(long) })), {
+      code: 'DECODE_INVALID',
+    });
+    t.equal(await take(batch(epoch, { lines: Array(30).fill(long) })), 'stored');
     const full = new LogTaking({
       gate,
       logs: house.store.logs,
@@ -107,19 +116,105 @@ t.test(
 t.test('batches go by span and by age, and with all that a device sent', async (t) => {
   const house = await storeHouse(t);
   let nowUs = 1000;
-  const { consent, take, held } = parts(house, () => nowUs);
+  const { consent, take, held, device } = parts(house, () => nowUs);
   const { store, deviceId } = house;
   const epoch = await consent('device_log');
   for (const firstAtUs of [100, 200, 300]) {
     await take(batch(epoch, { firstAtUs, lastAtUs: firstAtUs + 50 }));
     nowUs += 1000;
   }
-  t.equal(await store.logs.remove({ deviceId, fromUs: 150, toUs: 160 }), 1);
+  t.equal(await store.logs.remove(device, { deviceId, fromUs: 150, toUs: 260 }, nowUs), 1);
   t.equal(await store.logs.expire(deviceId, 3000), 1);
   t.same(
     (await held()).map(({ firstAtUs }) => firstAtUs),
     [300],
   );
   await store.inTransaction((rows) => rows.bury(deviceId, nowUs));
+  t.same(await held(), []);
+});
+
+const timed = (atMs: number, msg = `at ${atMs}`): string =>
+  JSON.stringify({ time: new Date(atMs).toISOString(), msg });
+
+t.test(
+  'of a stretch exactly its lines go, for good, and later ones of it are refused',
+  async (t) => {
+    const house = await storeHouse(t);
+    const { consent, take, held, device } = parts(house, () => 60_000_000);
+    const { store, deviceId } = house;
+    const epoch = await consent('device_log');
+    const times = (...atMs: number[]) => ({
+      firstAtUs: Math.min(...atMs) * 1000,
+      lastAtUs: Math.max(...atMs) * 1000,
+      lines: atMs.map((ms) => timed(ms)),
+    });
+    const across = batch(epoch, { ...times(1000, 2000, 2999, 3000, 4000), dropped: 5 });
+    const within = batch(epoch, times(2000, 2500));
+    const lying = batch(epoch, { ...times(2100, 9000), firstAtUs: 9_000_000, lastAtUs: 9_000_000 });
+    const silent = batch(epoch, { firstAtUs: 2_000_000, lastAtUs: 2_000_000 });
+    const lost = batch(epoch, { firstAtUs: 2_000_000, lastAtUs: 2_000_000, lines: [], dropped: 3 });
+    const late = [across, within, lying, silent, lost].map((one) => ({
+      ...one,
+      batchId: randomBytes(16).toString('hex'),
+    }));
+    for (const one of [across, within, lying, silent, lost]) t.equal(await take(one), 'stored');
+    const many = Array.from({ length: 20 }, () => batch(epoch, times(1500, 2500)));
+    for (const one of many) await store.logs.put(device, one, 1);
+    const span = { deviceId, fromUs: 2_000_000, toUs: 3_000_000 };
+    t.equal(await store.logs.remove(device, span, 60_000_000), 26);
+    const rest = (await held()).slice(2).map(({ lines }) => lines);
+    t.same(rest, Array(20).fill([timed(1500)]), 'more than are opened at a time');
+    await store.logs.remove(device, { deviceId, fromUs: 1_500_000, toUs: 1_500_001 }, 60_000_000);
+    const said = async () =>
+      (await held()).map(({ lines }) => lines.map((one) => JSON.parse(one).msg));
+    const left = [['at 1000', 'at 3000', 'at 4000'], ['at 9000']];
+    t.same(await said(), left);
+    t.equal((await held())[0]?.dropped, 5);
+    for (const one of [across, within, lying, silent, lost]) t.equal(await take(one), 'stored');
+    t.same(await said(), left, 'the same ones again bring nothing back');
+    for (const one of late) t.equal(await take(one), 'stored');
+    t.same(await said(), [...left, ...left], 'nor do others that hold lines of that time');
+    t.equal(await store.logs.remove(device, span, 60_000_000), 0);
+  },
+);
+
+t.test('who erases the whole log does not refuse what is noted later', async (t) => {
+  const house = await storeHouse(t);
+  const { consent, take, held, device } = parts(house, () => 60_000_000);
+  const epoch = await consent('device_log');
+  const at = (atUs: number) => batch(epoch, { firstAtUs: atUs, lastAtUs: atUs });
+  await take(at(50_000_000));
+  await take(at(70_000_000));
+  const all = { ...ALL, deviceId: house.deviceId };
+  t.equal(await house.store.logs.remove(device, all, 60_000_000), 2, 'a clock ahead saves nothing');
+  await take(at(59_999_999));
+  await take(at(60_000_000));
+  t.same(
+    (await held()).map(({ firstAtUs }) => firstAtUs),
+    [60_000_000],
+  );
+  for (let fromUs = 0; fromUs < 5; fromUs++)
+    await house.store.logs.remove(device, { ...all, fromUs: 5 - fromUs }, 60_000_000);
+  const rows = await house.store.index.selectFrom('deleted_log_ranges').selectAll().execute();
+  t.equal(rows.length, 1, 'what lies within another one is not kept');
+});
+
+t.test('a batch that does not open keeps the erasure from being half done', async (t) => {
+  const house = await storeHouse(t);
+  const { consent, take, held, device } = parts(house);
+  const epoch = await consent('device_log');
+  await take(batch(epoch, { firstAtUs: 10, lastAtUs: 11 }));
+  await take(batch(epoch, { firstAtUs: 10, lastAtUs: 90 }));
+  const { index, logs } = house.store;
+  const [, second] = await index.selectFrom('log_batches').selectAll().execute();
+  const sealed = Buffer.from(second?.sealed ?? []);
+  sealed.writeUInt8(sealed.readUInt8(40) ^ 1, 40);
+  await index.updateTable('log_batches').set({ sealed }).where('last_at_us', '=', 90).execute();
+  const span = { deviceId: house.deviceId, fromUs: 5, toUs: 50 };
+  await t.rejects(logs.remove(device, span, 100), { code: 'STORE_CORRUPT' });
+  const count = await index.selectFrom('log_batches').select('batch_id').execute();
+  t.equal(count.length, 2);
+  t.same(await index.selectFrom('deleted_log_ranges').selectAll().execute(), []);
+  t.equal(await logs.remove(device, { ...span, toUs: 91 }, 100), 2, 'as a whole it goes unopened');
   t.same(await held(), []);
 });

@@ -2,6 +2,7 @@
 // nothing more: a device that sends everything there is, and then a look at every row, file and log
 // line of the server.
 import { hash, randomBytes } from 'node:crypto';
+import { zstdCompressSync } from 'node:zlib';
 import t from 'tap';
 import { encodeAnchor } from '../../../proto/anchor.ts';
 import { encodeReported } from '../../../proto/desired-config.ts';
@@ -11,11 +12,14 @@ import { encodeInfo } from '../../../proto/info.ts';
 import { encodeLogBatch } from '../../../proto/log-batch.ts';
 import { encodeSnapshot } from '../../../proto/snapshot.ts';
 import { encodeApplied } from '../../../proto/verdict.ts';
-import { gapPayload, Run, TestDevice } from '../../e2e/device.ts';
+import { lenscap } from '../../../proto/wire.ts';
+import { connectPacket, gapPayload, type Packet, Run, TestDevice } from '../../e2e/device.ts';
 import { eventually } from '../../e2e/processes.ts';
 import { healthOf, infoOf, reportedOf, vitals } from '../../proto/tellings.ts';
 import { Gate, OWNER } from '../mqtt/gate.ts';
 import { columns, foundIn, IDENTITY, knownOf } from './known.ts';
+
+const gate = await Gate.open(t);
 
 /** In everything that a camera could tell; nothing of it may be found where consent does not cover it. */
 const PLANTED = 'planted-5f2c';
@@ -115,7 +119,7 @@ const OF_VIDEO = [
   ...columns('events', `${VIDEO_TIMES} event_id kind duration_us lasts peak detail is_alert`),
 ];
 
-async function told(gate: Gate, scopes: readonly ('video' | 'device_info')[]) {
+async function told(scopes: readonly ('video' | 'device_info')[]) {
   const camera = await gate.add('camera');
   const deviceId = camera.deviceId;
   const epoch = scopes.length > 0 ? await gate.grant(deviceId, ...scopes) : 1;
@@ -129,21 +133,51 @@ async function told(gate: Gate, scopes: readonly ('video' | 'device_info')[]) {
 }
 
 t.test('without any consent nothing is known but identity, certificate and times', async (t) => {
-  const gate = await Gate.open(t);
-  const { deviceId, ids } = await told(gate, []);
+  const { deviceId, ids } = await told([]);
   t.same(await knownOf(gate.installation.store.index, deviceId), [...IDENTITY].sort());
-  t.same(
-    foundIn(gate.installation.folder, gate.logged, [PLANTED, BOOT, ...Object.values(ids)]),
-    [],
-  );
+  const words = [PLANTED, BOOT, '127.0.0.1', ...Object.values(ids)];
+  t.same(foundIn(gate.installation.folder, gate.logged, words), []);
   const ledger = await gate.installation.store.consent.log(deviceId);
   t.equal(ledger.length, 1);
   t.match(ledger[0]?.record, /OWNER_CHANGED/);
 });
 
+t.test('not even what is refused, or ends badly, says more in the log of the server', async (t) => {
+  const { deviceId } = await told([]);
+  const bundle = await gate.add('hostile');
+  const wire = lenscap.v1;
+  const planted = { epoch: 1, version: 1, state: 2, settings: `{"name": ${PLANTED}` };
+  const lines = zstdCompressSync(`${PLANTED}\n`);
+  const refused = [
+    ['reported', wire.Reported.encode(planted).finish()],
+    ['info', wire.Info.encode({ epoch: 1, interfaces: [{ name: PLANTED.repeat(2) }] }).finish()],
+    ['log', wire.LogBatch.encode({ epoch: 1, lines: 1, records: lines }).finish()],
+    ['health', Buffer.from(PLANTED)],
+    ['event', wire.Event.encode({ eventId: PLANTED, bootId: BOOT, kind: 1 }).finish()],
+    ['snapshot', wire.Snapshot.encode({ snapshotId: PLANTED, media: JPEG, cause: 2 }).finish()],
+  ] as const;
+  for (const [noun, payload] of refused) {
+    const device = await TestDevice.connect(bundle);
+    t.equal((await device.publish(noun, payload)).outcome, 'closed', noun);
+  }
+  const will = { topic: PLANTED, payload: Buffer.from(PLANTED), qos: 0, retain: false } as const;
+  const packet: Packet = {
+    ...{ cmd: 'connect', clientId: bundle.deviceId, protocolId: 'MQTT', protocolVersion: 4 },
+    ...{ clean: true, keepalive: 300, will },
+  };
+  const willing = await TestDevice.tryConnect(bundle, { packet });
+  t.not(willing.connack, 0);
+  const other = await TestDevice.tryConnect(bundle, { packet: connectPacket(deviceId) });
+  t.not(other.connack, 0, 'as another device');
+  await other.closed;
+  await gate.says('device refused');
+  await gate.says('connection ended');
+  const { folder } = gate.installation;
+  t.same(foundIn(folder, gate.logged, [PLANTED, BOOT, '127.0.0.1']), []);
+});
+
 t.test('with video alone nothing is known but that and what video covers', async (t) => {
-  const gate = await Gate.open(t);
-  const { deviceId, ids } = await told(gate, ['video']);
+  const { deviceId, ids } = await told(['video']);
   t.same(await knownOf(gate.installation.store.index, deviceId), [...IDENTITY, ...OF_VIDEO].sort());
   t.same(foundIn(gate.installation.folder, gate.logged, [PLANTED, ids.batch, ids.snapshot]), []);
   const { index } = gate.installation.store;
@@ -152,8 +186,7 @@ t.test('with video alone nothing is known but that and what video covers', async
 });
 
 t.test('what was told is sealed, and gone with its consent', async (t) => {
-  const gate = await Gate.open(t);
-  const { deviceId } = await told(gate, ['device_info']);
+  const { deviceId } = await told(['device_info']);
   const device = await gate.row(deviceId);
   const { consent, store } = gate.installation;
   t.match(await store.told.of(device), {
@@ -171,7 +204,6 @@ t.test('what was told is sealed, and gone with its consent', async (t) => {
   t.equal(rows.length, 3);
   for (const { sealed } of rows) t.notOk(Buffer.from(sealed).includes(PLANTED));
   await consent.withdraw(device, ['device_info'], OWNER);
-  const known = await knownOf(gate.installation.store.index, deviceId);
-  t.notOk(known.some((column) => column.startsWith('told.')));
+  t.same(await knownOf(store.index, deviceId), [...IDENTITY].sort(), 'events and boots too');
   t.match(await store.told.of(device), { info: null, health: null, reported: null });
 });

@@ -3,9 +3,11 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import t from 'tap';
 import { Retention } from '../../../broker/collector/retention.ts';
+import { eventually } from '../../e2e/processes.ts';
 import { openHouse } from '../portal/house.ts';
 import { cutSmall, storeCut } from '../portal/media.ts';
 import { eventOf, storeSnapshot } from '../store/happened.ts';
+import { putEpoch } from '../store/house.ts';
 
 const DAY_US = 86_400e6;
 
@@ -77,4 +79,31 @@ t.test('each kind of data goes at its own time', async (t) => {
   house.advance(30 * DAY_US);
   await retention.expire();
   t.same(await left(), [0, 0]);
+});
+
+t.test('what a withdrawal had no time to forget goes, whatever the clock says', async (t) => {
+  const house = await openHouse(t);
+  const { store, installation, anna, nowUs } = house;
+  const deviceId = anna.device.device_id;
+  const epoch = await putEpoch(store, deviceId, ['video', 'device_info']);
+  const received_at_us = nowUs();
+  await store.commit([
+    eventOf({ deviceId }, { epoch, received_at_us }),
+    eventOf({ deviceId }, { kind: 'power_restored', epoch, received_at_us }),
+  ]);
+  // The record alone, as a crash right after it leaves it.
+  await putEpoch(store, deviceId, ['video']);
+  const log = pino({ level: 'silent' });
+  const retention = new Retention({ ...store, ...installation, log, intervalMs: 10 });
+  house.advance(DAY_US);
+  const abort = new AbortController();
+  const running = retention.run(abort.signal);
+  const span = { deviceId, fromUs: 0, toUs: Number.MAX_SAFE_INTEGER };
+  const kinds = async () => (await store.events.list(span, 9)).map(({ kind }) => kind);
+  try {
+    await eventually('it is forgotten', async () => (await kinds()).join() === 'motion');
+  } finally {
+    abort.abort();
+    await running;
+  }
 });

@@ -6,7 +6,9 @@ import {
   nameIn,
   patched,
 } from '../../../broker/fleet/configuration-document.ts';
-import type { Json } from '../../../proto/device-config.ts';
+import { type DeviceConfig, deviceConfigFaults, type Json } from '../../../proto/device-config.ts';
+import { toLenscapError } from '../../../proto/errors.ts';
+import { seeded } from '../../seeded.ts';
 
 t.test('a patch changes what it names, removes what is null, and leaves the rest', async (t) => {
   const document = patched(
@@ -95,4 +97,46 @@ t.test('what changed is told by paths, lists as a whole', async (t) => {
   t.same(changedPaths(after, after), []);
   t.equal(nameIn(after), 'a');
   t.equal(nameIn({ label: { name: '  ' } }), undefined, 'a name of nothing is none');
+});
+
+t.test('whatever a patch is: a valid document of one form, or a refusal', async (t) => {
+  const random = seeded(t);
+  const names = [
+    'video',
+    'masks',
+    'label',
+    'name',
+    'width',
+    'schedule',
+    '__proto__',
+    'constructor',
+  ];
+  const values: readonly Json[] = [null, 0, -1, 640, 1e308, true, '', 'x', 'toString', [], {}];
+  const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
+  const json = (depth: number): Json => {
+    const count = Math.floor(random() * 4);
+    if (depth === 0 || random() < 0.3) return pick(values) ?? null;
+    if (random() < 0.2) return Array.from({ length: count }, () => json(depth - 1));
+    return Object.fromEntries(
+      Array.from({ length: count }, () => [pick(names) ?? 'video', json(depth - 1)]),
+    );
+  };
+  const before = Object.getOwnPropertyNames(Object.prototype);
+  let document: DeviceConfig = {};
+  let [taken, refused] = [0, 0];
+  for (let i = 0; i < 3000; i++) {
+    try {
+      document = patched(document, json(5));
+      taken += 1;
+      const text = JSON.stringify(document);
+      if (deviceConfigFaults(document).length > 0) t.fail(text);
+      if (JSON.stringify(checked(JSON.parse(text))) !== text) t.fail(`another form of ${text}`);
+    } catch (error) {
+      refused += 1;
+      const { code } = toLenscapError(error);
+      if (code !== 'CONFIG_INVALID' && code !== 'REQUEST_INVALID') throw error;
+    }
+  }
+  t.ok(taken > 100 && refused > 100, `${taken} taken, ${refused} refused`);
+  t.same(Object.getOwnPropertyNames(Object.prototype), before);
 });

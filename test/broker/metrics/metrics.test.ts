@@ -149,18 +149,24 @@ t.test('it says how the fleet is, and of nobody who it is', async (t) => {
     .insertInto('config_versions')
     .values({ ...row, version: 2 })
     .execute();
-  fleet.note(deviceId, { noun: 'health', message: healthOf(1) });
-  fleet.note(deviceId, { noun: 'reported', message: reportedOf(1) });
+  const tell = (id: string): void => {
+    fleet.note(id, { noun: 'health', message: healthOf(1) });
+    fleet.note(id, { noun: 'reported', message: reportedOf(1) });
+  };
+  for (const id of ['one', 'two', 'three', deviceId]) tell(id);
+  const few = await (await fetch(url)).text();
+  t.same(few.match(/^lenscap_fleet_.*$/gm), ['lenscap_fleet_reporting 4'], 'of so few only that');
+  tell('five');
   const text = await (await fetch(url)).text();
   for (const line of [
-    'lenscap_fleet_reporting 1',
-    'lenscap_fleet_temperature{celsius="40-60"} 1',
-    'lenscap_fleet_temperature_max_celsius 41.5',
-    'lenscap_fleet_clock_offset{ms="-100"} 1',
-    'lenscap_fleet_spools{state="on_flash"} 1',
-    'lenscap_fleet_spool_bytes 5000',
-    'lenscap_fleet_configurations{state="applied"} 1',
-    'lenscap_fleet_configurations{state="drift"} 1',
+    'lenscap_fleet_reporting 5',
+    'lenscap_fleet_temperature{celsius="40-60"} 5',
+    'lenscap_fleet_clock_offset{ms="-100"} 5',
+    'lenscap_fleet_spools{state="on_flash"} 5',
+    'lenscap_fleet_spools{state="memory_only"} 0',
+    'lenscap_fleet_spool_bytes 25000',
+    'lenscap_fleet_configurations{state="applied"} 5',
+    'lenscap_fleet_configurations{state="drift"} 5',
     'lenscap_fleet_frames_dropped_total 0',
   ])
     t.match(text, `${line}\n`);

@@ -1,7 +1,6 @@
 // What devices are told of their configuration, and what a rollout makes of their answers, at the gate
 // of a real installation: on each connect, on each change, by another process, after a restart.
 import { createPublicKey } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import t from 'tap';
 import { openInstallation } from '../../../broker/installation.ts';
@@ -142,71 +141,5 @@ t.test('a rollout goes on after a restart, with what was answered meanwhile', as
     async () => (await installation.rollouts.show(id)).row.state === 'done',
   );
   t.same(new Set(Object.values(await statesOf(gate, id))), new Set(['applied']));
-  await end();
-});
-
-t.test(
-  'what an owner changed meanwhile stays, and what may not be known is forgotten',
-  async (t) => {
-    const gate = await Gate.open(t);
-    const { installation } = gate;
-    const [own, shy, odd] = [await gate.add('own'), await gate.add('shy'), await gate.add('odd')];
-    const epoch = await gate.grant(own.deviceId, 'device_info');
-    const { configuration, rollouts } = installation;
-    const ownRow = await gate.row(own.deviceId);
-    const wish = { overlay: { clock: true }, video: { width: 640, bitrateKbps: 700 } };
-    await configuration.update(ownRow, { patch: wish, seen: 0 }, OWNER);
-    // What it was granted once asks for consent that is over.
-    await gate.grant(odd.deviceId, 'audio');
-    const loud = { audio: { on: true } };
-    await configuration.update(await gate.row(odd.deviceId), { patch: loud, seen: 0 }, OWNER);
-    await installation.consent.withdraw(await gate.row(odd.deviceId), ['audio'], OWNER);
-    const device = await TestDevice.connect(own);
-    const patch = { video: { bitrateKbps: 900 } };
-    const id = await rollouts.start({ ...START, labels: [], patch });
-    const end = engineOf(gate);
-    await eventually('it is sent', async () => (await statesOf(gate, id))[own.deviceId] === 'sent');
-    t.match((await configuration.current(ownRow)).document, {
-      overlay: { clock: true },
-      video: { width: 640, bitrateKbps: 900 },
-    });
-    await say(device, epoch, { version: 2, state: 'reverted', inForce: 1, detail: 'no light' });
-    await eventually('its end', async () => (await rollouts.show(id)).row.state === 'done');
-    const states = await statesOf(gate, id);
-    t.same(
-      [own, shy, odd].map(({ deviceId }) => states[deviceId]),
-      ['reverted', 'unknown', 'refused'],
-    );
-    const { devices } = await rollouts.show(id);
-    const refused = devices.find(({ device_id }) => device_id === odd.deviceId);
-    t.match(refused?.detail, /needs the owner's consent to audio/);
-    await installation.consent.withdraw(ownRow, ['device_info'], OWNER);
-    const after = (await rollouts.show(id)).devices.find(
-      ({ device_id }) => device_id === own.deviceId,
-    );
-    t.match(after, { state: 'unknown', detail: '' }, 'withdrawn, its answer is forgotten');
-    const again = await rollouts.start({ ...START, labels: [], patch });
-    await eventually('its end', async () => (await rollouts.show(again)).row.state === 'done');
-    t.equal((await statesOf(gate, again))[own.deviceId], 'unchanged', 'it was so already');
-    await end();
-  },
-);
-
-t.test('a stopped rollout reaches nobody else until it is resumed', async (t) => {
-  const gate = await Gate.open(t);
-  const { rollouts } = gate.installation;
-  await gate.add('camera');
-  const patch = { log: { level: 'debug' } };
-  const id = await rollouts.start({ ...START, labels: [], patch });
-  await rollouts.stop(id, 'by the operator');
-  const end = engineOf(gate);
-  // Several looks of the engine long.
-  await sleep(1000);
-  t.same(Object.values(await statesOf(gate, id)), ['pending']);
-  await t.rejects(rollouts.stop(id, 'again'), { code: 'STATE_INVALID' });
-  await rollouts.resume(id);
-  await eventually('its end', async () => (await rollouts.show(id)).row.state === 'done');
-  await t.rejects(rollouts.resume(id), { code: 'STATE_INVALID' });
-  await t.rejects(rollouts.resume(9), { code: 'NOT_FOUND' });
   await end();
 });

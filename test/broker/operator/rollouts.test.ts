@@ -8,24 +8,28 @@ import { ready } from './verbs.ts';
 
 t.setTimeout(120_000);
 
-/** A fleet of some devices, the verbs on it, and a patch in a file. */
-async function fleet(t: Parameters<typeof ready>[0]) {
-  const { house, run } = await ready(t);
+const { house, run } = await ready(t);
+const file = join(house.folder, 'patch.json');
+const patch = (document: unknown): string => {
+  writeFileSync(file, JSON.stringify(document));
+  return file;
+};
+const ids: string[] = [];
+
+t.test('a rollout to no device is refused', async (t) => {
+  t.match(await run('rollout', 'start', patch({ log: { level: 'debug' } })), {
+    status: 64,
+    err: /no device is in use yet/,
+  });
+  t.match(await run('rollout', 'list'), { status: 0, out: '' });
   const accountId = await addAccount(house, 'rollout@example.org', 'correct horse battery');
-  const server = { host: 'localhost', port: 1 };
-  const ids: string[] = [];
   for (const name of ['one', 'two', 'three'])
-    ids.push((await enrol(house, { accountId, name, server })).deviceId);
-  const file = join(house.folder, 'patch.json');
-  const patch = (document: unknown): string => {
-    writeFileSync(file, JSON.stringify(document));
-    return file;
-  };
-  return { house, run, patch, ids };
-}
+    ids.push(
+      (await enrol(house, { accountId, name, server: { host: 'localhost', port: 1 } })).deviceId,
+    );
+});
 
 t.test('labels are set, shown and removed', async (t) => {
-  const { run, ids } = await fleet(t);
   const [id = ''] = ids;
   t.match(await run('device', 'label', id, 'site=north', 'model=b2'), {
     status: 0,
@@ -40,7 +44,6 @@ t.test('labels are set, shown and removed', async (t) => {
 });
 
 t.test('a rollout takes only what is the operator’s to change', async (t) => {
-  const { run, patch, ids } = await fleet(t);
   await run('device', 'label', ids[0] ?? '', 'site=north');
   const start = (document: unknown, ...more: string[]) =>
     run('rollout', 'start', patch(document), '--label', 'site=north', ...more);
@@ -63,19 +66,36 @@ t.test('a rollout takes only what is the operator’s to change', async (t) => {
 });
 
 t.test('rollouts are listed, shown, stopped and resumed', async (t) => {
-  const { run, patch, ids } = await fleet(t);
-  const file = patch({ log: { level: 'debug' } });
-  t.match(await run('rollout', 'start', file, '--stages', '1,2'), { status: 0, out: '1\n' });
-  t.match(await run('rollout', 'list'), { out: /^1 {2}running .* every device {2}2 pending\n$/ });
-  t.match(await run('rollout', 'stop', '1'), { status: 0 });
-  t.match(await run('rollout', 'stop', '1'), { status: 73 });
-  const shown = await run('rollout', 'show', '1');
+  const debug = patch({ log: { level: 'debug' } });
+  const id = (await run('rollout', 'start', debug, '--stages', '1,2')).out.trim();
+  t.match(await run('rollout', 'list'), {
+    out: new RegExp(`^${id}  running .* every device  2 pending$`, 'm'),
+  });
+  t.match(await run('rollout', 'stop', id), { status: 0 });
+  t.match(await run('rollout', 'stop', id), { status: 73 });
+  const shown = await run('rollout', 'show', id);
   t.match(shown.out, /^state: +stopped \(by the operator\)/m);
   t.match(shown.out, /^stage 2: {2}1 devices {2}1 pending$/m);
-  t.match(await run('rollout', 'resume', '1', '--stop-above', '50'), { status: 0 });
-  const json: unknown = JSON.parse((await run('rollout', 'show', '1', '--json')).out);
-  t.match(json, { id: 1, state: 'running', stopPercent: 50, counts: { pending: 2 } });
+  t.match(await run('rollout', 'resume', id, '--stop-above', '50'), { status: 0 });
+  const json: unknown = JSON.parse((await run('rollout', 'show', id, '--json')).out);
+  t.match(json, { id: Number(id), state: 'running', stopPercent: 50, counts: { pending: 2 } });
   t.match(await run('rollout', 'show', '7'), { status: 66 });
   const reached = ids.filter((id) => shown.out.includes(id));
   t.equal(reached.length, 2, 'as many as the last stage says');
+});
+
+t.test('what a camera says cannot move the cursor, and is whole as JSON', async (t) => {
+  const id = (await run('rollout', 'start', patch({ log: { level: 'warn' } }))).out.trim();
+  const detail = 'bad\u001b[2J\u009b31m\n\u202ename';
+  await house.store.rollouts.setDevice(Number(id), ids[0] ?? '', {
+    ...{ state: 'reverted', state_at_us: 1, detail },
+  });
+  const [shown, json] = [
+    await run('rollout', 'show', id),
+    await run('rollout', 'show', id, '--json'),
+  ];
+  for (const { out } of [shown, json]) t.notMatch(out, /(?!\n)\p{Cc}|\p{Cf}/u);
+  t.match(shown.out, /reverted .* bad\\x1b\[2J/);
+  const { devices }: { devices: { detail: string }[] } = JSON.parse(json.out);
+  t.ok(devices.some((device) => device.detail === detail));
 });

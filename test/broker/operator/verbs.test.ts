@@ -8,6 +8,7 @@ import type { BoardListing } from '../../../broker/operator/boards.ts';
 import { deviceVerbs, fleetVerbs } from '../../../broker/operator/commands.ts';
 import type { DeviceListing } from '../../../broker/operator/devices.ts';
 import { rolloutVerbs } from '../../../broker/operator/rollout-commands.ts';
+import { opened } from '../../../broker/operator/verb.ts';
 import { addAccount, verify } from '../../../broker/operator.ts';
 import { checkServerConfig } from '../../../proto/server-config.ts';
 import { Board, FactoryBoard, type FleetHouse } from '../fleet/house.ts';
@@ -72,9 +73,8 @@ t.test(
 
 t.test('no verb makes a setup code, grants consent or shows media', async (t) => {
   const program = new Command();
-  deviceVerbs(program, () => undefined);
-  fleetVerbs(program, () => undefined);
-  rolloutVerbs(program, () => undefined);
+  const desk = { print: () => undefined, opened };
+  for (const verbs of [deviceVerbs, fleetVerbs, rolloutVerbs]) verbs(program, desk);
   t.strictSame(
     program.commands.map((group) => [group.name(), ...group.commands.map((verb) => verb.name())]),
     [

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { deviceVerbs, fleetVerbs } from '../../../broker/operator/commands.ts';
 import { rolloutVerbs } from '../../../broker/operator/rollout-commands.ts';
+import { type Desk, opened } from '../../../broker/operator/verb.ts';
 import { ERRORS, toLenscapError } from '../../../proto/errors.ts';
 import { fleetHouse } from '../fleet/house.ts';
 
@@ -11,14 +12,18 @@ export interface Ended {
   readonly err: string;
 }
 
-/** Runs one command line, without the name of the program and the folder. */
-export async function server(data: string, ...args: string[]): Promise<Ended> {
+/** Runs one command line on a folder, without the name of the program and of the folder. */
+export function server(data: string, ...args: string[]): Promise<Ended> {
+  return run(data, args, opened);
+}
+
+async function run(data: string, args: readonly string[], open: Desk['opened']): Promise<Ended> {
   const lines: string[] = [];
-  const print = (line: string): void => void lines.push(`${line}\n`);
+  const desk = { print: (line: string): void => void lines.push(`${line}\n`), opened: open };
   const program = new Command('lenscap-server').exitOverride();
-  deviceVerbs(program, print);
-  fleetVerbs(program, print);
-  rolloutVerbs(program, print);
+  deviceVerbs(program, desk);
+  fleetVerbs(program, desk);
+  rolloutVerbs(program, desk);
   const ended = (status: number, err = ''): Ended => ({ status, out: lines.join(''), err });
   try {
     await program.parseAsync([...args, '--data', data], { from: 'user' });
@@ -29,9 +34,12 @@ export async function server(data: string, ...args: string[]): Promise<Ended> {
   }
 }
 
-/** A fleet, and the verbs on its folder. */
+/** A fleet, and the verbs on it; its folder is open already. */
 export async function ready(t: Parameters<typeof fleetHouse>[0]) {
   const house = await fleetHouse(t);
-  const run = (...args: string[]): Promise<Ended> => server(house.folder, ...args);
-  return { house, run };
+  const { folder } = house;
+  return {
+    house,
+    run: (...args: string[]): Promise<Ended> => run(folder, args, (_options, use) => use(house)),
+  };
 }

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Claim, Device, MadeClaim } from '../../../broker/cli/answers.ts';
+import type { Claim, Device, MadeClaim } from '../../../broker/cli/device-answers.ts';
 import { claimState } from '../../../broker/portal/claim-state.ts';
 import type { Tables } from '../../../broker/store/schema.ts';
 import { decodeSetupCode, qrText } from '../../../proto/setup-code.ts';

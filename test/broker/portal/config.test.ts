@@ -1,8 +1,10 @@
 // The configuration of a camera by the API: versions, consent, two writers at once, bad input.
 import t from 'tap';
+import { enrol } from '../../../broker/fleet/enrolment.ts';
 import { verifyDesiredConfig } from '../../../proto/desired-config.ts';
+import type { Scope } from '../../../proto/scopes.ts';
 import { reportedOf } from '../../proto/tellings.ts';
-import { type House, openHouse } from './house.ts';
+import { openHouse } from './house.ts';
 
 interface State {
   readonly version: number;
@@ -18,11 +20,21 @@ interface State {
 
 const BY = { actor: 'test', how: 'test' };
 
-/** A house whose owner asks about the configuration of one camera. */
-async function open(t: Parameters<typeof openHouse>[0]) {
-  const house = await openHouse(t);
-  const token = await house.login(house.anna);
-  const path = `/api/devices/${house.anna.device.device_id}/config`;
+const house = await openHouse(t);
+const token = await house.login(house.anna);
+
+/** A camera of one owner, who consents to pictures and sound, and asks about its configuration. */
+async function camera() {
+  const server = { host: 'localhost', port: 1 };
+  const request = { accountId: house.anna.accountId, name: 'Front door', server };
+  const { deviceId } = await enrol(house.installation, request);
+  const device = await house.store.devices.byId(deviceId);
+  if (!device) throw new Error('it was not added');
+  const { sha256 } = await house.consent.policy();
+  const consent = async (...scopes: Scope[]): Promise<number> =>
+    (await house.consent.grant(device, scopes, sha256, BY)).epoch;
+  await consent('video', 'audio');
+  const path = `/api/devices/${deviceId}/config`;
   const get = (): Promise<State> => house.json('GET', path, token);
   const patch = (version: number, change: unknown): Promise<State> =>
     house.json('PATCH', path, token, { version, patch: change });
@@ -31,16 +43,11 @@ async function open(t: Parameters<typeof openHouse>[0]) {
     const answer: object = JSON.parse(await response.text());
     return { status: response.status, ...answer };
   };
-  return { house, token, path, get, patch, refused };
-}
-
-async function consent(house: House, ...scopes: ('device_info' | 'snapshot')[]): Promise<number> {
-  const { sha256 } = await house.consent.policy();
-  return (await house.consent.grant(house.anna.device, scopes, sha256, BY)).epoch;
+  return { device, consent, path, get, patch, refused };
 }
 
 t.test('versions grow, with who and how, and any can be brought back', async (t) => {
-  const { house, token, path, get, patch } = await open(t);
+  const { device, path, get, patch } = await camera();
   t.match(await get(), { version: 0, document: {}, writtenBy: null, reported: null });
   const one = await patch(0, { video: { bitrateKbps: 900 }, label: { name: 'Garden door' } });
   t.match(one, { version: 1, writtenBy: 'owner', how: 'api' });
@@ -55,11 +62,12 @@ t.test('versions grow, with who and how, and any can be brought back', async (t)
   const restore = { version: 1, seen: 2 };
   const restored = await house.json<State>('POST', `${path}/restore`, token, restore);
   t.match(restored, { version: 3, how: 'restored from 1', document: one.document });
-  const history = await house.json<{ versions: { version: number; paths: string[] }[] }>(
+  const history = await house.json<{ versions: (State & { paths: string[] })[] }>(
     'GET',
     `${path}/history`,
     token,
   );
+  t.same(history.versions.at(-1)?.document, one.document, 'to take along');
   t.same(
     history.versions.map(({ version, paths }) => [version, paths]),
     [
@@ -69,12 +77,12 @@ t.test('versions grow, with who and how, and any can be brought back', async (t)
     ],
   );
   t.match(await house.json('GET', `${path}/versions/2`, token), { version: 2 });
-  const [row] = await house.store.config.history(house.anna.device.device_id, 2, 1);
+  const [row] = await house.store.config.history(device.device_id, 2, 1);
   t.notMatch(Buffer.from(row?.sealed ?? []).toString('latin1'), /Garden|bitrate/, 'sealed');
 });
 
 t.test('what somebody else changed meanwhile is not lost, and nobody else sees it', async (t) => {
-  const { house, path, patch, get, refused } = await open(t);
+  const { path, patch, get, refused } = await camera();
   await patch(0, { overlay: { clock: true } });
   t.match(await refused('PATCH', '', { version: 0, patch: { overlay: { clock: false } } }), {
     status: 409,
@@ -103,7 +111,7 @@ t.test('what somebody else changed meanwhile is not lost, and nobody else sees i
 });
 
 t.test('what asks for more than consent is refused by its path', async (t) => {
-  const { house, patch, refused, get } = await open(t);
+  const { device, patch, refused, get } = await camera();
   const more = { snapshot: { intervalS: 60, onMotion: true }, label: { location: 'hall' } };
   t.match(await refused('PATCH', '', { version: 0, patch: more }), {
     status: 403,
@@ -112,7 +120,7 @@ t.test('what asks for more than consent is refused by its path', async (t) => {
       /\/snapshot\/intervalS: needs .* snapshot\n *\/snapshot\/onMotion: .*\n *\/label\/location: .* location/,
   });
   t.match(await patch(0, { audio: { on: true } }), { version: 1 }, 'it is consented to');
-  await house.consent.withdraw(house.anna.device, ['audio'], BY);
+  await house.consent.withdraw(device, ['audio'], BY);
   t.match(await refused('PATCH', '', { version: 1, patch: { overlay: { clock: true } } }), {
     code: 'CONSENT_MISSING',
     message: /\/audio\/on/,
@@ -123,7 +131,7 @@ t.test('what asks for more than consent is refused by its path', async (t) => {
 });
 
 t.test('bad input is refused, whatever it is', async (t) => {
-  const { house, token, path, get, refused } = await open(t);
+  const { path, get, refused } = await camera();
   const raw = async (body: string): Promise<unknown> => {
     const response = await fetch(`${house.url}${path}`, {
       method: 'PATCH',
@@ -168,11 +176,10 @@ t.test('bad input is refused, whatever it is', async (t) => {
 });
 
 t.test('drift is visible, with its beginning, and only while it is shared', async (t) => {
-  const { house, patch, get } = await open(t);
-  const { device } = house.anna;
+  const { device, consent, patch, get } = await camera();
   await patch(0, { video: { bitrateKbps: 900 } });
   t.match(await get(), { shared: false, reported: null, since: null });
-  const epoch = await consent(house, 'device_info');
+  const epoch = await consent('device_info');
   t.match(await get(), { shared: true, reported: null, differences: { length: 0 } });
   const say = (version: number, settings: object) => {
     const message = reportedOf(epoch, { version, settings: JSON.stringify(settings) });
@@ -194,8 +201,7 @@ t.test('drift is visible, with its beginning, and only while it is shared', asyn
 });
 
 t.test('the last two hundred versions are kept, and none of a camera given away', async (t) => {
-  const { house, patch, refused } = await open(t);
-  const { device } = house.anna;
+  const { device, patch, refused } = await camera();
   for (let version = 0; version < 203; version++)
     await house.installation.configuration.update(
       device,
@@ -212,8 +218,8 @@ t.test('the last two hundred versions are kept, and none of a camera given away'
 });
 
 t.test('what is told the camera is signed for it alone', async (t) => {
-  const { house, patch } = await open(t);
-  const { device_id: deviceId, account_id: accountId } = house.anna.device;
+  const { device, patch } = await camera();
+  const { device_id: deviceId, account_id: accountId } = device;
   const { configuration } = house.installation;
   t.equal(await configuration.signed({ deviceId, accountId }, 0), undefined, 'there is none');
   await patch(0, { video: { bitrateKbps: 900 } });

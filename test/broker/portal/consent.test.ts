@@ -1,6 +1,7 @@
 // Consent over HTTP: given under the policy in force, withdrawn durably, and provable.
 import t from 'tap';
-import type { ConsentRecord, ConsentState, Device, Receipt } from '../../../broker/cli/answers.ts';
+import type { ConsentRecord, ConsentState, Receipt } from '../../../broker/cli/consent-answers.ts';
+import type { Device } from '../../../broker/cli/device-answers.ts';
 import { checkReceipt as checkOffline } from '../../../broker/cli/receipt-check.ts';
 import { defaultPolicyBytes } from '../../../broker/consent/policy.ts';
 import { checkReceipt } from '../../../broker/consent/receipt.ts';

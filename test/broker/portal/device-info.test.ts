@@ -2,11 +2,13 @@
 // not name, takes it along, erases it; nobody else sees that it is there.
 import { pino } from 'pino';
 import t from 'tap';
-import type { Held } from '../../../broker/cli/answers.ts';
+import type { Held } from '../../../broker/cli/device-answers.ts';
 import { Retention } from '../../../broker/collector/retention.ts';
 import { defaultPolicyBytes } from '../../../broker/consent/policy.ts';
+import { makeVitals } from '../../../broker/serve.ts';
 import { INFO_FIELDS, type InfoField } from '../../../proto/info.ts';
 import { healthOf, infoOf, reportedOf, vitals } from '../../proto/tellings.ts';
+import { eventOf } from '../store/happened.ts';
 import { type House, openHouse, tell } from './house.ts';
 
 const DAY_US = 86_400e6;
@@ -83,10 +85,28 @@ t.test('agreeing to a policy with fewer parts erases what it does not name', asy
   const house = await openHouse(t);
   const path = await sharing(house);
   const token = await house.login(house.anna);
+  const deviceId = house.anna.device.device_id;
+  const { epoch } = await house.consent.infoInForce(deviceId);
+  const kinds = Array.from({ length: 501 }, () => 'power_restored' as const);
+  const events = [...kinds, 'motion' as const].map((kind) =>
+    eventOf({ deviceId }, { kind, epoch }),
+  );
+  await house.store.commit(events);
+  const span = { deviceId, fromUs: 0, toUs: Number.MAX_SAFE_INTEGER };
+  const left = async () => (await house.store.events.list(span, 999)).map(({ kind }) => kind);
+  const fleet = makeVitals(house.installation, () => true);
+  for (const heard of house.installation.toldListeners)
+    heard(deviceId, { noun: 'health', message: healthOf(epoch) });
+  const reporting = () => fleet.figures(new Map()).reporting;
   await agreeTo(house, ['model', 'health']);
+  t.equal(reporting(), 1);
   const held: Held = await house.json('GET', path, token);
   t.match(held, { parts: ['model', 'health'], info: null, reported: null });
   t.ok(held.health, 'that is named as before');
+  t.equal((await left()).length, 502);
+  await agreeTo(house, ['model']);
+  t.same(await left(), ['motion'], 'what the camera saw is no device information');
+  t.equal(reporting(), 0, 'nor is it counted any more');
   await house.consent.withdraw(house.anna.device, ['device_info'], by);
   t.match(await house.json('GET', path, token), { info: null, health: null, reported: null });
   t.equal((await house.json<Held>('GET', path, token)).parts.length, 0);

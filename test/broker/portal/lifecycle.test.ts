@@ -1,6 +1,7 @@
 // Giving a camera away and declaring its identity void, over HTTP.
 import t from 'tap';
-import type { ConsentRecord, Device } from '../../../broker/cli/answers.ts';
+import type { ConsentRecord } from '../../../broker/cli/consent-answers.ts';
+import type { Device } from '../../../broker/cli/device-answers.ts';
 import { infoOf } from '../../proto/tellings.ts';
 import { openHouse, tell } from './house.ts';
 import { cutMotion, storeCut } from './media.ts';

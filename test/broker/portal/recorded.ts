@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import type { Manifest } from '../../../broker/cli/answers.ts';
+import type { Manifest } from '../../../broker/cli/recording-answers.ts';
 import { parseBoxes } from '../../../broker/portal/mp4/boxes.ts';
 import { measureSegment } from '../../../broker/portal/mp4/fragment.ts';
 import { parseInit } from '../../../broker/portal/mp4/init.ts';

@@ -1,6 +1,6 @@
 // What an owner is told of every second of a camera's time.
 import t from 'tap';
-import type { Account, SegmentPage } from '../../../broker/cli/answers.ts';
+import type { Account, SegmentPage } from '../../../broker/cli/recording-answers.ts';
 import { openHouse } from './house.ts';
 import { cutSmall, type StoreOptions, storeCut, storeGap } from './media.ts';
 import { iso } from './recorded.ts';

@@ -60,7 +60,7 @@ t.test('each kind of event needs its scope, under an epoch that there is', async
   t.same(outcomes, ['stored', no, no, 'stored', no, no, 'stored']);
   await putEpoch(store, deviceId, ['snapshot']);
   const late = [eventOf(house, { epoch: 2 }), snapshotOf(house, { epoch: 2 })];
-  t.same(await store.commit(late), [no, no], 'a picture is of the camera, which video opens');
+  t.same(await store.commit(late), [no, 'stored'], 'a still picture has a consent of its own');
   t.equal((await events()).length, 2);
 });
 
@@ -145,6 +145,18 @@ t.test('a deleted stretch of recordings takes along what happened in it', async 
     eventOf(house, { start_at_us: 250 }),
   ];
   t.same(await store.commit(late), ['SEGMENT_DELETED', 'SEGMENT_DELETED', 'stored']);
+});
+
+t.test('a device that gives all it sends one id keeps nobody from deleting it', async (t) => {
+  const { house, store, deviceId, events, snapshots } = await houseOf(t);
+  const { streamId } = house;
+  const [begin, end] = [100, 200];
+  await storeSegment(house, { sequence: 0, startAtUs: begin });
+  await storeSnapshot(house, { snapshot_id: streamId, epoch: 2, start_at_us: begin });
+  await store.commit([eventOf(house, { event_id: streamId, start_at_us: begin })]);
+  t.equal(await store.deletion.range({ deviceId, fromUs: begin, toUs: end }, 1000), 1);
+  t.same([await events(), await snapshots()], [[], []]);
+  t.same(await kindsFound(store, t.testdirName), [], 'and no object is left behind');
 });
 
 t.test('with its recordings everything that a device sent is buried', async (t) => {

@@ -4,9 +4,15 @@ import { sql } from 'kysely';
 import t from 'tap';
 import type { Report } from '../../../broker/store/findings.ts';
 import { linesOf } from '../../../broker/store/findings.ts';
+import { configIdentity } from '../../../broker/store/identities.ts';
+import { newId } from '../../../broker/store/ids.ts';
+import { repair } from '../../../broker/store/repair.ts';
+import { seal, unseal } from '../../../broker/store/seal.ts';
 import { openStore, type Store } from '../../../broker/store/store.ts';
 import { inspect } from '../../../broker/store/verify.ts';
-import { putInit, type StoreHouse, storeHouse, storeSegment } from './house.ts';
+import { healthOf, infoOf, reportedOf } from '../../proto/tellings.ts';
+import { eventOf } from './happened.ts';
+import { putEpoch, putInit, type StoreHouse, storeHouse, storeSegment } from './house.ts';
 
 type Lines = Pick<Report, 'segments' | 'snapshots' | 'bytes' | 'faults' | 'leftOver' | 'remedies'>;
 
@@ -118,6 +124,104 @@ t.test('wrong sums and rows without their device are named', async (t) => {
     'index: 1 rows of deleted_ranges without their row of devices',
     `totals of ${deviceId}: 7 segments, 200 bytes, and there are 2 segments, 200`,
   ]);
+});
+
+t.test('every sealed row is opened, and what does not open is given up when asked', async (t) => {
+  const house = await houseWith(t, 0);
+  const { store, deviceId, accountId } = house;
+  const device = { device_id: deviceId, account_id: accountId };
+  const epoch = await putEpoch(store, deviceId, ['video', 'device_info', 'device_log']);
+  const at = { asOf: epoch, nowUs: 5 };
+  await store.told.note(device, { noun: 'info', message: infoOf(epoch) }, at);
+  await store.told.note(device, { noun: 'health', message: healthOf(epoch) }, at);
+  await store.told.note(device, { noun: 'reported', message: reportedOf(epoch) }, at);
+  const batchId = newId();
+  const batch = { batchId, epoch, firstAtUs: 5, lastAtUs: 5, lines: ['{}'], dropped: 0 };
+  await store.logs.put(device, batch, 5);
+  const key = await store.keys.account(accountId);
+  for (const version of [1, 2]) {
+    const sealed = Buffer.concat(
+      seal(key, configIdentity(device, version), Buffer.from('{"a":1}')),
+    );
+    await store.config.add({
+      device_id: deviceId,
+      version,
+      at_us: 5,
+      actor: 'x',
+      how: 'api',
+      sealed,
+    });
+  }
+  t.same((await found(store, t.testdirName)).faults, []);
+
+  await sql`update told set noun = 'other' where noun = 'health'`.execute(store.index);
+  await sql`update told set epoch = 1 where noun = 'reported'`.execute(store.index);
+  await sql`update config_versions set sealed = x'00' where version = 2`.execute(store.index);
+  await sql`update log_batches set sealed = (select sealed from told limit 1)`.execute(store.index);
+  const { findings } = await inspect(store, t.testdirName, () => undefined);
+  t.match(
+    findings.map(({ kind, what }) => `${kind} ${what}`),
+    [
+      new RegExp(`^row_damaged told ${deviceId}/other: .*does not open`),
+      new RegExp(`^row_damaged told ${deviceId}/reported: it is of epoch 2, not 1`),
+      new RegExp(`^row_damaged config_versions ${deviceId}/2: .*is not a sealed object`),
+      new RegExp(`^row_damaged log_batches ${deviceId}/${batchId}: .*does not open`),
+      /^told_uncovered told of/,
+    ],
+  );
+  t.equal(findings.length, 5);
+  const kept = await repair(store, findings, { acceptLoss: false, nowMs: 0 });
+  t.equal(kept.remaining.length, 4, 'a backup may have them');
+  await repair(store, findings, { acceptLoss: true, nowMs: 0 });
+  t.same((await found(store, t.testdirName)).faults, []);
+  t.match(await store.told.of(device), { info: { message: { epoch } }, health: null });
+  const latest = await store.config.latest(deviceId);
+  t.match(latest, { version: 2, how: /lost/ }, 'its number is not given twice');
+  const opened = unseal(key, configIdentity(device, 2), latest?.sealed ?? new Uint8Array());
+  t.equal(opened.toString(), '{}');
+});
+
+t.test('rows of an epoch that there was not, and rows without consent, are named', async (t) => {
+  const house = await houseWith(t, 1);
+  const { store, deviceId, accountId } = house;
+  const device = { device_id: deviceId, account_id: accountId };
+  const epoch = await putEpoch(store, deviceId, ['video', 'device_info']);
+  await store.told.note(
+    device,
+    { noun: 'info', message: infoOf(epoch) },
+    { asOf: epoch, nowUs: 5 },
+  );
+  await store.commit([
+    eventOf(house, { epoch }),
+    eventOf(house, { kind: 'clock_jumped', epoch }),
+    eventOf(house, { kind: 'power_restored', epoch }),
+  ]);
+  t.same((await found(store, t.testdirName)).faults, []);
+  await sql`update segments set epoch = 9`.execute(store.index);
+  await sql`update events set epoch = 9 where kind = 'motion'`.execute(store.index);
+  await sql`delete from granted where scope = 'device_info'`.execute(store.index);
+  const report = await found(store, t.testdirName);
+  const { faults } = report;
+  t.match(faults, [
+    // Its epoch is part of what it is sealed with.
+    /^segment .*does not open/,
+    `segments of ${deviceId}: 1 rows of an epoch that its ledger does not have`,
+    `events of ${deviceId}: 1 rows of an epoch that its ledger does not have`,
+    `told of ${deviceId}: it shares no device information`,
+  ]);
+  t.match(report.leftOver, [`events of ${deviceId} itself that are still to be forgotten`]);
+  const { findings } = await inspect(store, t.testdirName, () => undefined);
+  const { remaining } = await repair(store, findings, { acceptLoss: false, nowMs: 0 });
+  t.same(remaining.map(({ kind }) => kind).sort(), [
+    'epoch_unknown',
+    'epoch_unknown',
+    'object_damaged',
+  ]);
+  const span = { deviceId, fromUs: 0, toUs: 2e6 };
+  t.same(
+    (await store.events.list(span, 9)).map(({ kind }) => kind),
+    ['motion'],
+  );
 });
 
 t.test('a lost key is said once, not of everything that it opens', async (t) => {
