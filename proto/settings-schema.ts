@@ -98,7 +98,7 @@ const video = group('How pictures are encoded, when the source is not H.264 alre
 });
 
 const audio = group('Sound; recorded only with the scope `audio`.', {
-  on: flag('Whether there is sound where the board has any.', true),
+  on: flag('Whether there is sound where the board can hear.', true),
   source: oneOf(
     '`source`: the track of the source. `alsa`: a microphone.',
     'none',

@@ -52,7 +52,7 @@ export interface HistoryEntry extends Version {
   readonly paths: readonly string[] | null;
 }
 
-/** What is to become of the document. `seen`: the version that the writer looked at; absent: any. */
+/** What is to become of the document. `seen`: the version that the writer looked at; absent: whichever is the newest. */
 export interface Change {
   readonly seen?: number;
   readonly decide: (document: DeviceConfig) => DeviceConfig;
